@@ -1,0 +1,178 @@
+//! keccak256, of one message or of many 64-byte Merkle nodes at once.
+//!
+//! Knows the permutation and how to pad. Knows nothing of memory layout or of trees: callers hand
+//! over nodes, and how many are hashed at a time is this crate's business.
+#![no_std]
+
+mod permutation;
+
+use permutation::{State, permute};
+
+/// A keccak256 digest.
+pub type Hash = [u8; 32];
+
+/// An inner node of a binary Merkle tree: left child, then right child.
+pub type Node = [u8; 64];
+
+/// Bytes absorbed per permutation.
+const RATE: usize = 136;
+
+/// keccak256 of `message`, with the original Keccak padding that Ethereum uses.
+pub fn keccak256(message: &[u8]) -> Hash {
+    let mut hasher = Keccak256::new();
+    hasher.update(message);
+    hasher.finish()
+}
+
+/// keccak256 of two 32-byte children: one node of a Merkle tree, one link of a hash chain.
+pub fn hash_pair(left: &Hash, right: &Hash) -> Hash {
+    let mut state = [0u64; 25];
+    for (lane, bytes) in left.as_chunks().0.iter().chain(right.as_chunks().0).enumerate() {
+        state[lane] = u64::from_le_bytes(*bytes);
+    }
+    finish_node(state)
+}
+
+/// Hashes every node of `nodes` into the same place of `hashes`.
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn hash_nodes(nodes: &[Node], hashes: &mut [Hash]) {
+    assert_eq!(nodes.len(), hashes.len(), "one hash for each node");
+    for (node, hash) in nodes.iter().zip(hashes) {
+        let mut state = [0u64; 25];
+        for (lane, bytes) in node.as_chunks().0.iter().enumerate() {
+            state[lane] = u64::from_le_bytes(*bytes);
+        }
+        *hash = finish_node(state);
+    }
+}
+
+/// Pads and permutes a state that holds exactly 64 bytes.
+fn finish_node(mut state: State) -> Hash {
+    state[8] ^= 0x01;
+    state[RATE / 8 - 1] ^= 1 << 63;
+    permute(&mut state);
+    digest(&state)
+}
+
+fn digest(state: &State) -> Hash {
+    let mut hash = [0; 32];
+    for (bytes, lane) in hash.as_chunks_mut().0.iter_mut().zip(state) {
+        *bytes = lane.to_le_bytes();
+    }
+    hash
+}
+
+/// keccak256 of a message that arrives in pieces.
+#[derive(Clone)]
+pub struct Keccak256 {
+    state: State,
+    /// Bytes of the current block that are already absorbed, below [`RATE`].
+    filled: usize,
+}
+
+impl Keccak256 {
+    /// A hasher that has seen nothing.
+    pub const fn new() -> Self {
+        Self { state: [0; 25], filled: 0 }
+    }
+
+    /// Absorbs `bytes`.
+    pub fn update(&mut self, mut bytes: &[u8]) {
+        if self.filled > 0 {
+            let (head, rest) = bytes.split_at(bytes.len().min(RATE - self.filled));
+            self.absorb_bytes(head);
+            bytes = rest;
+        }
+        let (blocks, tail) = bytes.as_chunks::<RATE>();
+        for block in blocks {
+            for (lane, word) in self.state.iter_mut().zip(block.as_chunks().0) {
+                *lane ^= u64::from_le_bytes(*word);
+            }
+            permute(&mut self.state);
+        }
+        self.absorb_bytes(tail);
+    }
+
+    /// Absorbs bytes that do not go past the end of the current block.
+    fn absorb_bytes(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.state[self.filled / 8] ^= u64::from(byte) << (self.filled % 8 * 8);
+            self.filled += 1;
+        }
+        if self.filled == RATE {
+            permute(&mut self.state);
+            self.filled = 0;
+        }
+    }
+
+    /// The digest of everything absorbed.
+    pub fn finish(mut self) -> Hash {
+        self.state[self.filled / 8] ^= 1 << (self.filled % 8 * 8);
+        self.state[RATE / 8 - 1] ^= 1 << 63;
+        permute(&mut self.state);
+        digest(&self.state)
+    }
+}
+
+impl Default for Keccak256 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec::Vec;
+
+    use tiny_keccak::Hasher as _;
+
+    use super::*;
+
+    fn expected(message: &[u8]) -> Hash {
+        let mut hasher = tiny_keccak::Keccak::v256();
+        hasher.update(message);
+        let mut hash = [0; 32];
+        hasher.finalize(&mut hash);
+        hash
+    }
+
+    fn bytes(length: usize) -> Vec<u8> {
+        (0..length).map(|i| (i * 167 + i / 251) as u8).collect()
+    }
+
+    #[test]
+    fn every_length_around_the_block_size_agrees_with_another_implementation() {
+        for length in (0..600).chain([136 * 100 - 1, 136 * 100, 136 * 100 + 1, 1 << 20]) {
+            let message = bytes(length);
+            assert_eq!(keccak256(&message), expected(&message), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn pieces_make_the_same_digest_as_the_whole() {
+        let message = bytes(1000);
+        for piece in [1, 7, 8, 135, 136, 137, 500] {
+            let mut hasher = Keccak256::new();
+            for part in message.chunks(piece) {
+                hasher.update(part);
+            }
+            assert_eq!(hasher.finish(), expected(&message), "pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn nodes_and_pairs_are_plain_keccak256() {
+        let nodes: Vec<Node> = (0..37u8).map(|i| core::array::from_fn(|j| i ^ j as u8)).collect();
+        let mut hashes = std::vec![[0; 32]; nodes.len()];
+        hash_nodes(&nodes, &mut hashes);
+        for (node, hash) in nodes.iter().zip(&hashes) {
+            assert_eq!(*hash, expected(node));
+            let (left, right) = node.split_at(32);
+            assert_eq!(*hash, hash_pair(left.try_into().unwrap(), right.try_into().unwrap()));
+        }
+    }
+}
