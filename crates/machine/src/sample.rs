@@ -1,0 +1,160 @@
+//! State hashes and proofs at many steps, from one forward run.
+
+use std::str::FromStr;
+
+use tribunal_keccak::Hash;
+
+use crate::run::{STEPS_BETWEEN_POLLS, poll};
+use crate::{Events, Host, Machine, RunError, StepProof, StopOn};
+
+/// The steps to sample: some by number, and every multiple of some strides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SamplePoints {
+    /// Ascending, each once.
+    steps: Vec<u64>,
+    /// None of them zero.
+    strides: Vec<u64>,
+}
+
+/// A text that is no list of steps.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is neither a step nor a stride: use N for step N or %N for every Nth step")]
+pub struct SampleError(String);
+
+impl FromStr for SamplePoints {
+    type Err = SampleError;
+
+    /// Steps and `%N` strides, separated by commas or white space.
+    fn from_str(text: &str) -> Result<Self, SampleError> {
+        let mut points = Self::default();
+        for item in text.split([',', '\n', ' ', '\t', '\r']).filter(|item| !item.is_empty()) {
+            let error = || SampleError(item.to_owned());
+            match item.strip_prefix('%') {
+                None => points.steps.push(item.parse().map_err(|_| error())?),
+                Some(stride) => match stride.parse() {
+                    Ok(0) | Err(_) => return Err(error()),
+                    Ok(stride) => points.strides.push(stride),
+                },
+            }
+        }
+        points.steps.sort_unstable();
+        points.steps.dedup();
+        Ok(points)
+    }
+}
+
+impl SamplePoints {
+    /// Whether there is nothing to sample.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.strides.is_empty()
+    }
+
+    /// The first point from `step` on that a running machine can come by.
+    fn next(&self, step: u64) -> Option<u64> {
+        let numbered = self.steps[self.steps.partition_point(|&point| point < step)..].first();
+        self.strides
+            .iter()
+            .filter_map(|&stride| step.checked_next_multiple_of(stride))
+            .chain(numbered.copied())
+            .min()
+    }
+
+    /// The points from `step` on, once the program has exited: numbered ones only, for the trace
+    /// goes on for ever.
+    fn past_the_end(&self, step: u64) -> &[u64] {
+        &self.steps[self.steps.partition_point(|&point| point < step)..]
+    }
+
+    /// The first point that lies before `step`.
+    pub fn first_before(&self, step: u64) -> Option<u64> {
+        self.steps.first().copied().filter(|&first| first < step)
+    }
+}
+
+/// The state at one step of a trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The step.
+    pub step: u64,
+    /// The state hash before that step.
+    pub hash: Hash,
+    /// The proof of that step, where it was asked for.
+    pub proof: Option<StepProof>,
+}
+
+/// Runs `machine` on and hands `found` the state at each of `points`, in ascending order.
+///
+/// Points that lie behind are passed over. Past the end of the program the state no longer changes:
+/// numbered points there have its last hash, strides end with it.
+///
+/// # Errors
+/// See [`RunError`]; `found` ends the run with an error of its own.
+pub fn sample<M: Machine, E: Events<M>>(
+    machine: &mut M,
+    points: &SamplePoints,
+    prove: bool,
+    max_bytes: u64,
+    host: &mut dyn Host,
+    events: &mut E,
+    mut found: impl FnMut(Sample) -> Result<(), E::Error>,
+) -> Result<(), RunError<E::Error>> {
+    let mut point = points.next(machine.step());
+    while let Some(step) = point {
+        while machine.exit_code().is_none() && machine.step() < step {
+            poll(machine, max_bytes, events)?;
+            let halt = step.min(machine.step().saturating_add(STEPS_BETWEEN_POLLS));
+            machine.run(halt, StopOn::Nothing, host)?;
+        }
+        if machine.step() < step {
+            break;
+        }
+        let sample = take(machine, step, prove, host)?;
+        found(sample).map_err(RunError::Listener)?;
+        point = step.checked_add(1).and_then(|after| points.next(after));
+        if machine.exit_code().is_some() && machine.step() == step {
+            break;
+        }
+    }
+    let end = machine.step();
+    if machine.exit_code().is_some() {
+        for &step in points.past_the_end(end).iter().filter(|&&step| step > end) {
+            let sample = take(machine, step, prove, host)?;
+            found(sample).map_err(RunError::Listener)?;
+        }
+    }
+    Ok(())
+}
+
+fn take<M: Machine, E: std::error::Error>(
+    machine: &mut M,
+    step: u64,
+    prove: bool,
+    host: &mut dyn Host,
+) -> Result<Sample, RunError<E>> {
+    Ok(if prove {
+        let proof = StepProof { step, ..machine.prove_step(host)? };
+        Sample { step, hash: proof.pre, proof: Some(proof) }
+    } else {
+        Sample { step, hash: machine.state_hash(), proof: None }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_hold_steps_and_strides() {
+        let points: SamplePoints = "7,3, 3\n%10".parse().unwrap();
+        assert_eq!(points.next(0), Some(0), "zero is a multiple of every stride");
+        assert_eq!(points.next(1), Some(3));
+        assert_eq!(points.next(8), Some(10));
+        assert_eq!(points.next(11), Some(20));
+        assert_eq!(points.past_the_end(4), [7]);
+        assert_eq!("7".parse::<SamplePoints>().unwrap().next(8), None);
+        assert!("".parse::<SamplePoints>().unwrap().is_empty());
+        for text in ["x", "%0", "%", "-1", "1;2", "18446744073709551616"] {
+            assert!(text.parse::<SamplePoints>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The witness: the bytes that a state hash commits to. The only definition of them.
+
+use tribunal_keccak::{Hash, keccak256};
+
+use crate::state::{LlReservation, State, Thread};
+use crate::status;
+
+/// Bytes in the witness of a state.
+pub const STATE_WITNESS_BYTES: usize = 188;
+
+/// Bytes in the witness of a thread.
+pub const THREAD_WITNESS_BYTES: usize = 298;
+
+/// The root of a stack without threads: keccak256 of 64 zero bytes.
+pub const EMPTY_STACK_ROOT: Hash = [
+    0xad, 0x32, 0x28, 0xb6, 0x76, 0xf7, 0xd3, 0xcd, 0x42, 0x84, 0xa5, 0x44, 0x3f, 0x17, 0xf1, 0x96,
+    0x2b, 0x36, 0xe4, 0x91, 0xb3, 0x0a, 0x40, 0xb2, 0x40, 0x58, 0x49, 0xe5, 0x97, 0xba, 0x5f, 0xb5,
+];
+
+impl State {
+    /// The witness (spec: MIPS64 FPVM §1.2). Brings all cached hashes up to date.
+    pub fn witness(&mut self) -> [u8; STATE_WITNESS_BYTES] {
+        let mut bytes = Writer::<STATE_WITNESS_BYTES>::new();
+        bytes.put(&self.memory.root());
+        bytes.put(&self.preimage_key);
+        bytes.put_word(self.preimage_offset);
+        bytes.put_word(self.heap);
+        bytes.put(&[self.reservation.status]);
+        bytes.put_word(self.reservation.address);
+        bytes.put_word(self.reservation.owner);
+        bytes.put(&[self.exit_code, self.exited]);
+        bytes.put_word(self.step);
+        bytes.put_word(self.steps_since_switch);
+        bytes.put(&[self.traverse_right]);
+        bytes.put(&self.left.root());
+        bytes.put(&self.right.root());
+        bytes.put_word(self.next_thread_id);
+        bytes.finish()
+    }
+
+    /// The state hash: keccak256 of the witness, its first byte replaced by the status.
+    pub fn hash(&mut self) -> Hash {
+        let mut hash = keccak256(&self.witness());
+        hash[0] = status(self.exited, self.exit_code) as u8;
+        hash
+    }
+
+    /// Takes every field of `witness` that is not a root; memory and stacks stay as they are.
+    ///
+    /// # Errors
+    /// If the roots of memory and stacks are not those of `witness`.
+    pub fn set_scalars(&mut self, witness: &[u8; STATE_WITNESS_BYTES]) -> Result<(), WitnessError> {
+        let mut bytes = Reader(witness);
+        let memory: Hash = bytes.take();
+        self.preimage_key = bytes.take();
+        self.preimage_offset = bytes.take_word();
+        self.heap = bytes.take_word();
+        self.reservation = LlReservation {
+            status: bytes.take_byte(),
+            address: bytes.take_word(),
+            owner: bytes.take_word(),
+        };
+        self.exit_code = bytes.take_byte();
+        self.exited = bytes.take_byte();
+        self.step = bytes.take_word();
+        self.steps_since_switch = bytes.take_word();
+        self.traverse_right = bytes.take_byte();
+        let left: Hash = bytes.take();
+        let right: Hash = bytes.take();
+        self.next_thread_id = bytes.take_word();
+        for (root, actual, of) in [
+            (memory, self.memory.root(), "memory"),
+            (left, self.left.root(), "the left thread stack"),
+            (right, self.right.root(), "the right thread stack"),
+        ] {
+            if root != actual {
+                return Err(WitnessError { of });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A witness that does not belong to the memory and the threads it came with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the witness has another root for {of} than what came with it")]
+pub struct WitnessError {
+    of: &'static str,
+}
+
+impl Thread {
+    /// The witness (spec: MIPS64 FPVM §1.3).
+    pub fn witness(&self) -> [u8; THREAD_WITNESS_BYTES] {
+        let mut bytes = Writer::<THREAD_WITNESS_BYTES>::new();
+        bytes.put_word(self.id);
+        bytes.put(&[self.exit_code, self.exited]);
+        for word in [self.pc, self.next_pc, self.lo, self.hi].iter().chain(&self.registers) {
+            bytes.put_word(*word);
+        }
+        bytes.finish()
+    }
+
+    /// The thread that these bytes are the witness of.
+    pub fn from_witness(witness: &[u8; THREAD_WITNESS_BYTES]) -> Self {
+        let mut bytes = Reader(witness);
+        Self {
+            id: bytes.take_word(),
+            exit_code: bytes.take_byte(),
+            exited: bytes.take_byte(),
+            pc: bytes.take_word(),
+            next_pc: bytes.take_word(),
+            lo: bytes.take_word(),
+            hi: bytes.take_word(),
+            registers: std::array::from_fn(|_| bytes.take_word()),
+        }
+    }
+}
+
+/// Fills bytes of a fixed number from front to back.
+struct Writer<const N: usize> {
+    bytes: [u8; N],
+    filled: usize,
+}
+
+impl<const N: usize> Writer<N> {
+    fn new() -> Self {
+        Self { bytes: [0; N], filled: 0 }
+    }
+
+    fn put(&mut self, field: &[u8]) {
+        let end = self.filled + field.len();
+        self.bytes[self.filled..end].copy_from_slice(field);
+        self.filled = end;
+    }
+
+    fn put_word(&mut self, word: u64) {
+        self.put(&word.to_be_bytes());
+    }
+
+    fn finish(self) -> [u8; N] {
+        debug_assert_eq!(self.filled, N, "every field is there");
+        self.bytes
+    }
+}
+
+/// Takes fields off bytes of a known number, which therefore never run out.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        let (field, rest) = self.0.split_first_chunk().expect("a witness holds all its fields");
+        self.0 = rest;
+        *field
+    }
+
+    fn take_word(&mut self) -> u64 {
+        u64::from_be_bytes(self.take())
+    }
+
+    fn take_byte(&mut self) -> u8 {
+        let [byte] = self.take();
+        byte
+    }
+}
