@@ -1,9 +1,13 @@
-//! Keccak-f[1600], portable: 24 rounds over 25 lanes kept in locals.
+//! Keccak-f[1600], once: 24 rounds over 25 lanes, as a macro over what a lane can do.
+//!
+//! A lane is a `u64`, or a vector that holds the same lane of several states. Whoever expands the
+//! macro has these functions in scope: `xor`, `xor5`, `rol::<N>`, `chi(a, b, c) = a ^ (!b & c)` and
+//! `splat(constant)`.
 
 /// 25 lanes, lane (x, y) at `x + 5 * y`.
 pub(crate) type State = [u64; 25];
 
-const ROUND_CONSTANTS: [u64; 24] = [
+pub(crate) const ROUND_CONSTANTS: [u64; 24] = [
     0x0000_0000_0000_0001,
     0x0000_0000_0000_8082,
     0x8000_0000_0000_808a,
@@ -30,64 +34,112 @@ const ROUND_CONSTANTS: [u64; 24] = [
     0x8000_0000_8000_8008,
 ];
 
-/// The permutation.
-pub(crate) fn permute(state: &mut State) {
-    let mut a = *state;
-    for constant in ROUND_CONSTANTS {
-        // θ
-        let c0 = a[0] ^ a[5] ^ a[10] ^ a[15] ^ a[20];
-        let c1 = a[1] ^ a[6] ^ a[11] ^ a[16] ^ a[21];
-        let c2 = a[2] ^ a[7] ^ a[12] ^ a[17] ^ a[22];
-        let c3 = a[3] ^ a[8] ^ a[13] ^ a[18] ^ a[23];
-        let c4 = a[4] ^ a[9] ^ a[14] ^ a[19] ^ a[24];
-        let d0 = c4 ^ c1.rotate_left(1);
-        let d1 = c0 ^ c2.rotate_left(1);
-        let d2 = c1 ^ c3.rotate_left(1);
-        let d3 = c2 ^ c4.rotate_left(1);
-        let d4 = c3 ^ c0.rotate_left(1);
+/// The permutation of `$state`, an array of 25 lanes.
+macro_rules! permuted {
+    ($state:expr) => {{
+        let mut a = $state;
+        for constant in $crate::permutation::ROUND_CONSTANTS {
+            // θ
+            let c = [
+                xor5(a[0], a[5], a[10], a[15], a[20]),
+                xor5(a[1], a[6], a[11], a[16], a[21]),
+                xor5(a[2], a[7], a[12], a[17], a[22]),
+                xor5(a[3], a[8], a[13], a[18], a[23]),
+                xor5(a[4], a[9], a[14], a[19], a[24]),
+            ];
+            let d = [
+                xor(c[4], rol::<1>(c[1])),
+                xor(c[0], rol::<1>(c[2])),
+                xor(c[1], rol::<1>(c[3])),
+                xor(c[2], rol::<1>(c[4])),
+                xor(c[3], rol::<1>(c[0])),
+            ];
 
-        // ρ and π: the lane at (x, y) moves to (y, 2x + 3y); `b` is the state after them.
-        let b = [
-            a[0] ^ d0,
-            (a[6] ^ d1).rotate_left(44),
-            (a[12] ^ d2).rotate_left(43),
-            (a[18] ^ d3).rotate_left(21),
-            (a[24] ^ d4).rotate_left(14),
-            (a[3] ^ d3).rotate_left(28),
-            (a[9] ^ d4).rotate_left(20),
-            (a[10] ^ d0).rotate_left(3),
-            (a[16] ^ d1).rotate_left(45),
-            (a[22] ^ d2).rotate_left(61),
-            (a[1] ^ d1).rotate_left(1),
-            (a[7] ^ d2).rotate_left(6),
-            (a[13] ^ d3).rotate_left(25),
-            (a[19] ^ d4).rotate_left(8),
-            (a[20] ^ d0).rotate_left(18),
-            (a[4] ^ d4).rotate_left(27),
-            (a[5] ^ d0).rotate_left(36),
-            (a[11] ^ d1).rotate_left(10),
-            (a[17] ^ d2).rotate_left(15),
-            (a[23] ^ d3).rotate_left(56),
-            (a[2] ^ d2).rotate_left(62),
-            (a[8] ^ d3).rotate_left(55),
-            (a[14] ^ d4).rotate_left(39),
-            (a[15] ^ d0).rotate_left(41),
-            (a[21] ^ d1).rotate_left(2),
-        ];
+            // ρ and π: the lane at (x, y) moves to (y, 2x + 3y); `b` is the state after them.
+            let b = [
+                xor(a[0], d[0]),
+                rol::<44>(xor(a[6], d[1])),
+                rol::<43>(xor(a[12], d[2])),
+                rol::<21>(xor(a[18], d[3])),
+                rol::<14>(xor(a[24], d[4])),
+                rol::<28>(xor(a[3], d[3])),
+                rol::<20>(xor(a[9], d[4])),
+                rol::<3>(xor(a[10], d[0])),
+                rol::<45>(xor(a[16], d[1])),
+                rol::<61>(xor(a[22], d[2])),
+                rol::<1>(xor(a[1], d[1])),
+                rol::<6>(xor(a[7], d[2])),
+                rol::<25>(xor(a[13], d[3])),
+                rol::<8>(xor(a[19], d[4])),
+                rol::<18>(xor(a[20], d[0])),
+                rol::<27>(xor(a[4], d[4])),
+                rol::<36>(xor(a[5], d[0])),
+                rol::<10>(xor(a[11], d[1])),
+                rol::<15>(xor(a[17], d[2])),
+                rol::<56>(xor(a[23], d[3])),
+                rol::<62>(xor(a[2], d[2])),
+                rol::<55>(xor(a[8], d[3])),
+                rol::<39>(xor(a[14], d[4])),
+                rol::<41>(xor(a[15], d[0])),
+                rol::<2>(xor(a[21], d[1])),
+            ];
 
-        // χ, row by row
-        let mut row = 0;
-        while row < 25 {
-            a[row] = b[row] ^ (!b[row + 1] & b[row + 2]);
-            a[row + 1] = b[row + 1] ^ (!b[row + 2] & b[row + 3]);
-            a[row + 2] = b[row + 2] ^ (!b[row + 3] & b[row + 4]);
-            a[row + 3] = b[row + 3] ^ (!b[row + 4] & b[row]);
-            a[row + 4] = b[row + 4] ^ (!b[row] & b[row + 1]);
-            row += 5;
+            // χ, row by row, and ι
+            a = [
+                xor(chi(b[0], b[1], b[2]), splat(constant)),
+                chi(b[1], b[2], b[3]),
+                chi(b[2], b[3], b[4]),
+                chi(b[3], b[4], b[0]),
+                chi(b[4], b[0], b[1]),
+                chi(b[5], b[6], b[7]),
+                chi(b[6], b[7], b[8]),
+                chi(b[7], b[8], b[9]),
+                chi(b[8], b[9], b[5]),
+                chi(b[9], b[5], b[6]),
+                chi(b[10], b[11], b[12]),
+                chi(b[11], b[12], b[13]),
+                chi(b[12], b[13], b[14]),
+                chi(b[13], b[14], b[10]),
+                chi(b[14], b[10], b[11]),
+                chi(b[15], b[16], b[17]),
+                chi(b[16], b[17], b[18]),
+                chi(b[17], b[18], b[19]),
+                chi(b[18], b[19], b[15]),
+                chi(b[19], b[15], b[16]),
+                chi(b[20], b[21], b[22]),
+                chi(b[21], b[22], b[23]),
+                chi(b[22], b[23], b[24]),
+                chi(b[23], b[24], b[20]),
+                chi(b[24], b[20], b[21]),
+            ];
         }
+        a
+    }};
+}
 
-        // ι
-        a[0] ^= constant;
+pub(crate) use permuted;
+
+/// The permutation of one state, on any processor.
+pub(crate) fn permute(state: &mut State) {
+    fn xor(a: u64, b: u64) -> u64 {
+        a ^ b
     }
-    *state = a;
+
+    fn xor5(a: u64, b: u64, c: u64, d: u64, e: u64) -> u64 {
+        a ^ b ^ c ^ d ^ e
+    }
+
+    fn rol<const N: u32>(a: u64) -> u64 {
+        a.rotate_left(N)
+    }
+
+    fn chi(a: u64, b: u64, c: u64) -> u64 {
+        a ^ (!b & c)
+    }
+
+    fn splat(constant: u64) -> u64 {
+        constant
+    }
+
+    *state = permuted!(*state);
 }

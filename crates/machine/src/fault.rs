@@ -14,7 +14,8 @@ pub struct Fault {
     pub pc: u64,
     /// Whose fault it is.
     pub blame: Blame,
-    /// What is wrong.
+    /// What is wrong. Where the host did not answer, an
+    /// [`OracleError`](tribunal_preimage::OracleError).
     #[source]
     pub reason: Box<dyn Error + Send + Sync>,
 }

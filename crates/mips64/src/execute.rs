@@ -2,6 +2,7 @@
 //! thread moves on. The contract is right where it differs from a MIPS processor.
 
 use tribunal_memory::Memory;
+use tribunal_preimage::OracleError;
 
 use crate::state::{LlReservation, Thread};
 use crate::statistics::Tracker;
@@ -71,9 +72,9 @@ pub enum GuestFault {
         /// The bytes there are.
         length: u64,
     },
-    /// The host did not provide a preimage or did not take a hint.
-    #[error("{0}")]
-    Host(Box<dyn std::error::Error + Send + Sync>),
+    /// The host did not provide a preimage or did not take a hint. Mostly the host's fault.
+    #[error(transparent)]
+    Oracle(#[from] OracleError),
     /// The state is none that a run leads to.
     #[error("{0}")]
     State(&'static str),

@@ -25,7 +25,7 @@ use tribunal_machine::{
     Blame, Fault, Host, Machine, Pause, PreimageRead, StateFileError, Statistics, Status,
     StepProof, StopOn,
 };
-use tribunal_preimage::Key;
+use tribunal_preimage::{Fault as OracleFault, Key};
 
 pub use crate::disassemble::{REGISTER_NAMES, disassemble};
 pub use crate::elf::{ElfError, Program, load_elf};
@@ -109,7 +109,10 @@ impl Mips64 {
     fn blame(&self, reason: GuestFault) -> Fault {
         let active = self.state.active_stack().top();
         let (blame, reason): (Blame, Box<dyn std::error::Error + Send + Sync>) = match reason {
-            GuestFault::Host(error) => (Blame::Host, error),
+            GuestFault::Oracle(error) if error.fault() == OracleFault::Program => {
+                (Blame::Guest, error.into())
+            }
+            GuestFault::Oracle(error) => (Blame::Host, error.into()),
             GuestFault::State(what) => (Blame::State, what.into()),
             reason => (Blame::Guest, reason.into()),
         };

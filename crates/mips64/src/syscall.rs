@@ -379,7 +379,7 @@ impl Mips64 {
         {
             return Ok(Arc::clone(&cached.value));
         }
-        let data = host.preimage(key).map_err(|error| GuestFault::Host(error.into()))?;
+        let data = host.preimage(key).map_err(GuestFault::Oracle)?;
         self.statistics.preimage(data.len());
         Ok((data.len() as u64).to_be_bytes().into_iter().chain(data).collect())
     }
@@ -407,7 +407,7 @@ impl Mips64 {
                 // The step fails and may be taken again: what was pending still is.
                 hints.truncate(pending as usize);
                 self.state.last_hint = hints;
-                return Err(GuestFault::Host(error.into()).into());
+                return Err(GuestFault::Oracle(error).into());
             }
             rest = behind;
         }
