@@ -117,6 +117,7 @@ macro_rules! permuted {
     }};
 }
 
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
 pub(crate) use permuted;
 
 /// The permutation of one state, on any processor.

@@ -1,0 +1,252 @@
+//! Where preimages are kept, and the one place where each is held against its key.
+//!
+//! A [`Backend`] only moves bytes. Everyone else sees a [`PreimageStore`], which every backend is and
+//! nothing else can be, so that no store can take or give a preimage without the check.
+
+mod disk;
+mod json;
+mod memory;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tribunal_preimage::{Key, WrongPreimage};
+
+pub use disk::{DiskFormat, DiskStore};
+pub use json::JsonStore;
+pub use memory::MemoryStore;
+
+/// Keeps preimages and vouches for each: what goes in and what comes out belongs to its key.
+///
+/// Local keys are bound to nothing, so any data may be put there; the last put wins.
+pub trait PreimageStore: Backend {
+    /// The preimage of `key`, or `None` if it is not here.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if what is kept does not belong to `key`; whatever the backend reports.
+    fn get(&self, key: Key) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Keeps the preimage of `key`.
+    ///
+    /// # Errors
+    /// [`StoreError::Rejected`] if `data` does not belong to `key`: nothing is kept then. Whatever the
+    /// backend reports.
+    fn put(&self, key: Key, data: Vec<u8>) -> Result<(), StoreError>;
+}
+
+/// Bytes by key, unchecked, from any number of threads at once.
+///
+/// Implement this to make a [`PreimageStore`]; to use one, use that.
+pub trait Backend: Send + Sync {
+    /// What is kept for `key`, or `None`.
+    ///
+    /// # Errors
+    /// If there is something that cannot be read.
+    fn load(&self, key: Key) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Keeps `data` for `key`, in the place of anything already there.
+    ///
+    /// # Errors
+    /// If it cannot be kept. What was there before is still there then.
+    fn save(&self, key: Key, data: Vec<u8>) -> Result<(), StoreError>;
+
+    /// What messages call the whole store: `the directory data`.
+    fn name(&self) -> String;
+
+    /// What messages call the place where `key` is kept: a file name, if there is one.
+    fn place(&self, key: Key) -> String {
+        format!("{key} in {}", self.name())
+    }
+}
+
+impl<B: Backend + ?Sized> PreimageStore for B {
+    fn get(&self, key: Key) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(data) = self.load(key)? else {
+            return Ok(None);
+        };
+        match key.check(&data) {
+            Ok(()) => Ok(Some(data)),
+            Err(wrong) => Err(StoreError::Damaged { place: self.place(key), wrong }),
+        }
+    }
+
+    fn put(&self, key: Key, data: Vec<u8>) -> Result<(), StoreError> {
+        key.check(&data).map_err(|wrong| StoreError::Rejected { store: self.name(), wrong })?;
+        self.save(key, data)
+    }
+}
+
+macro_rules! delegate {
+    ($($pointer:ty),*) => {$(
+        impl<B: Backend + ?Sized> Backend for $pointer {
+            fn load(&self, key: Key) -> Result<Option<Vec<u8>>, StoreError> {
+                (**self).load(key)
+            }
+
+            fn save(&self, key: Key, data: Vec<u8>) -> Result<(), StoreError> {
+                (**self).save(key, data)
+            }
+
+            fn name(&self) -> String {
+                (**self).name()
+            }
+
+            fn place(&self, key: Key) -> String {
+                (**self).place(key)
+            }
+        }
+    )*};
+}
+
+delegate!(&B, Arc<B>, Box<B>);
+
+/// Opens the store at `path`, picking the kind by what is there.
+///
+/// A directory is a [`DiskStore`], a `.json` or `.json.gz` file is a [`JsonStore`].
+///
+/// # Errors
+/// If there is nothing, or nothing that is a store, or it is a damaged one.
+pub fn open(path: &Path) -> Result<Box<dyn PreimageStore>, StoreError> {
+    let metadata = path.metadata().map_err(|e| StoreError::io("open", path, e))?;
+    if metadata.is_dir() {
+        return Ok(Box::new(DiskStore::open(path)?));
+    }
+    let name = path.to_string_lossy();
+    if name.ends_with(".json") || name.ends_with(".json.gz") {
+        return Ok(Box::new(JsonStore::open(path)?));
+    }
+    Err(StoreError::NotAStore { path: path.into() })
+}
+
+/// Why a store could not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// What is kept for a key does not belong to it.
+    #[error("{place} is damaged: {wrong}; remove it, so that it can be put there again")]
+    Damaged {
+        /// Where it was found.
+        place: String,
+        /// What is wrong with it.
+        #[source]
+        wrong: WrongPreimage,
+    },
+    /// A directory of a database that op-program or kona-host wrote.
+    #[error(
+        "{} is a {format} database, which is not supported; let the host that made it write the \
+         `directory` format into a new directory (op-program: --data.format, kona-host: --data-format)",
+        .dir.display()
+    )]
+    Database {
+        /// The directory.
+        dir: PathBuf,
+        /// `pebble` or `rocksdb`, or both if it cannot be told.
+        format: &'static str,
+    },
+    /// A file that should hold hex digits holds something else.
+    #[error("{place} is damaged: {source}; remove it, so that it can be put there again")]
+    Hex {
+        /// Where it was found.
+        place: String,
+        /// What is wrong, and at which digit.
+        source: hex::FromHexError,
+    },
+    /// The operating system refused.
+    #[error("cannot {action} {}: {source}{}", .path.display(), advice(.source))]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On which file or directory.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// A JSON file of preimages is not what it should be.
+    #[error("{} is not a JSON file of preimages: {source}", .path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and in which line.
+        source: serde_json::Error,
+    },
+    /// Neither a directory nor a JSON file.
+    #[error(
+        "{} is not a preimage store: it should be a directory of preimages, or a .json or .json.gz \
+         file of keys and data",
+        .path.display()
+    )]
+    NotAStore {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Data was offered for a key it does not belong to.
+    #[error("{store} refused a preimage: {wrong}")]
+    Rejected {
+        /// The store.
+        store: String,
+        /// What is wrong with it.
+        #[source]
+        wrong: WrongPreimage,
+    },
+    /// A file of preimages is larger than this process is ready to hold.
+    #[error("{} holds more than {limit} bytes; use a directory of preimages", .path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit in bytes, after decompression.
+        limit: u64,
+    },
+    /// The marker file names a format nobody knows.
+    #[error(
+        "{} names the unknown format {found:?}; known are `directory` and `file`",
+        .marker.display()
+    )]
+    UnknownFormat {
+        /// The marker file.
+        marker: PathBuf,
+        /// What it holds.
+        found: String,
+    },
+}
+
+impl StoreError {
+    fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { action, path: path.into(), source }
+    }
+}
+
+/// What to do about an error that users meet.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "; check the path",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; choose a place that you may use so, or change its permissions"
+        }
+        io::ErrorKind::QuotaExceeded | io::ErrorKind::StorageFull => {
+            "; free some space there, then start again: nothing is left half written"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_that_users_meet_say_what_to_do() {
+        // ENOSPC, EROFS, EACCES, ENOENT
+        for (errno, words) in [
+            (28, "No space left on device (os error 28); free some space"),
+            (30, "; choose a place that you may use so"),
+            (13, "; choose a place that you may use so"),
+            (2, "; check the path"),
+        ] {
+            let source = io::Error::from_raw_os_error(errno);
+            let error = StoreError::io("write", Path::new("data/02ab"), source).to_string();
+            assert!(error.starts_with("cannot write data/02ab: "), "{error}");
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}
