@@ -1,1 +1,88 @@
-fn main() {}
+//! Tribunal's automation: `cargo xtask COMMAND`.
+//!
+//! Everything a contributor or a CI runs goes through here, so that it is the same for both; this
+//! crate therefore has few dependencies and builds in seconds.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that people run speaks")]
+
+mod contracts;
+mod fuzz;
+mod guests;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+
+const USAGE: &str = "\
+Usage: cargo xtask COMMAND
+
+Commands:
+  contracts          compiles contracts/ into contracts/artifacts/, with Node
+  contracts --check  and says whether the artifacts are what the sources compile to
+  guests             builds the programs of guests/ into target/guests/{mips64,riscv64}/NAME.elf
+  guests --update    and stores the MIPS64 ones in guests/elf/, from where the command line embeds them
+  guests --check     and says whether the stored ones are the same, byte for byte
+  fixtures DIR       makes testdata/transactions/ of the chain data in DIR
+  fuzz [OPTIONS]     throws hostile inputs at whatever reads files, wires and states: for a minute, or
+                     --seconds N in all; at --target T only; from --seed S on; --iterations N each
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments[..] {
+        ["contracts", ref options @ ..] => contracts::run(options),
+        ["guests", ref options @ ..] => guests::run(options),
+        ["fixtures", source] => fixtures(source),
+        ["fuzz", ref options @ ..] => fuzz::run(options),
+        [] | ["help" | "-h" | "--help", ..] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprint!("error: no such command: {}\n\n{USAGE}", arguments.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The converter is an example of its crate, because it needs that crate's heavy dependencies.
+fn fixtures(source: &str) -> Result<()> {
+    let source = std::path::absolute(source)?;
+    run(cargo()
+        .args(["run", "--release", "--package", "transactions", "--example", "fixtures", "--"])
+        .arg(source)
+        .arg(root().join("testdata/transactions")))
+}
+
+/// The root of the workspace.
+fn root() -> PathBuf {
+    // Cargo says where the crate is now; what it was compiled with may be elsewhere by then.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR");
+    let here = here.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    here.parent().map_or(here.clone(), Path::to_path_buf)
+}
+
+/// Cargo, in the root of the workspace.
+fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root());
+    cargo
+}
+
+/// Runs a command that speaks for itself.
+fn run(command: &mut Command) -> Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().with_context(|| format!("cannot run {name}"))?;
+    if !status.success() {
+        bail!("{name} failed ({status})");
+    }
+    Ok(())
+}

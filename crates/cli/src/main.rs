@@ -1,1 +1,71 @@
-fn main() {}
+//! The `tribunal` command line.
+//!
+//! Knows arguments, terminals, files and exit statuses, and is the only crate that prints. What a
+//! state means, how a step is taken and where a preimage comes from, others know.
+
+mod cli;
+mod commands;
+mod failure;
+mod input;
+mod interrupt;
+mod logfmt;
+mod output;
+mod progress;
+mod speaker;
+mod style;
+mod symbol;
+mod units;
+mod watch;
+mod world;
+
+use std::ffi::OsString;
+use std::io::{Write as _, stderr};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+
+use crate::cli::{Cli, Command};
+use crate::failure::{Result, Statuses};
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let statuses = cli::statuses(&arguments);
+    let cli = match cli::parse(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error, statuses),
+    };
+    match execute(cli) {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            // Without standard error, the exit status still tells.
+            let _ = stderr().write_all(failure.report().as_bytes());
+            ExitCode::from(failure.status(statuses))
+        }
+    }
+}
+
+/// Runs a command. Returns the exit status of one that did what it was asked to.
+fn execute(cli: Cli) -> Result<u8> {
+    match cli.command {
+        Command::LoadElf(command) => command.execute().map(|()| 0),
+        Command::Run(command) => command.execute().map(|()| 0),
+        Command::Witness(command) => command.execute().map(|()| 0),
+        Command::List(command) => command.execute().map(|()| 0),
+        Command::Exec(command) => command.execute(),
+        Command::Sample(command) => command.execute().map(|()| 0),
+        Command::Inspect(command) => command.execute(),
+        Command::Demo(command) => command.execute(),
+        Command::Completions(command) => command.execute().map(|()| 0),
+    }
+}
+
+/// Shows help or the version, or what is wrong with the command line.
+fn refuse(error: &clap::Error, statuses: Statuses) -> ExitCode {
+    // Whoever reads it may have had enough.
+    let _ = error.print();
+    match (error.kind(), statuses) {
+        (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, _) => ExitCode::SUCCESS,
+        (_, Statuses::Cannon) => ExitCode::from(1),
+        (_, Statuses::Tribunal) => ExitCode::from(2),
+    }
+}

@@ -1,13 +1,22 @@
 //! The conformance suite, written once and run on every engine: the reference, the contract, and
 //! whatever is faster.
 //!
-//! Knows the vector files and the trails of reference runs, and what agreeing with them means.
-//! Knows no engine: an engine is a function from a vector to what became of it.
+//! Knows the vector files and the trails of reference runs, and what agreeing with them means; and
+//! how to make states, programs and files that nobody recorded.
+//! Knows no engine but the reference: an engine is what makes an outcome of a vector.
 
+pub mod assemble;
+pub mod elf_file;
 mod engine;
+mod generate;
+mod host;
+mod random;
 mod trail;
 mod vector;
 
-pub use crate::engine::{Engine, reference};
+pub use crate::engine::{Engine, failures, reference};
+pub use crate::generate::{Start, generate, generate_program};
+pub use crate::host::RecordingHost;
+pub use crate::random::Random;
 pub use crate::trail::{TrailError, TrailPoint, read_trail};
 pub use crate::vector::{Expected, Outcome, Vector, VectorError, VectorHost, read_vectors};

@@ -1,1 +1,46 @@
-//! placeholder
+//! What a fault-proof program is written with.
+//!
+//! A program is a function from an [`Oracle`] to a [`Verdict`] or an error, in a library that knows
+//! nothing of where it runs. [`entry!`] makes an executable of it: for the bare targets one that
+//! starts in a fault-proof VM, elsewhere an ordinary process; both talk to their host over the file
+//! descriptors 3 to 6. The same function also runs in the host's own process, over any other
+//! [`Oracle`].
+//!
+//! ```
+//! use tribunal_guest::{Key, Oracle, OracleError, Verdict};
+//!
+//! /// Whether local input 1 is what local input 2 claims it is.
+//! pub fn run<O: Oracle>(oracle: &mut O) -> Result<Verdict, OracleError> {
+//!     let input = oracle.preimage(Key::local(1))?;
+//!     let claim = oracle.preimage(Key::local(2))?;
+//!     Ok(Verdict::from_claim(input == claim))
+//! }
+//! # struct Host;
+//! # impl Oracle for Host {
+//! #     fn hint(&mut self, _: &[u8]) -> Result<(), OracleError> { Ok(()) }
+//! #     fn preimage(&mut self, _: Key) -> Result<Vec<u8>, OracleError> { Ok(vec![7]) }
+//! # }
+//! # assert_eq!(run(&mut Host), Ok(Verdict::Holds));
+//! ```
+//!
+//! Knows system calls, the heap and exit codes; knows no chain, and of the host only the wire. This
+//! is the only room of a program where `unsafe` is allowed.
+#![no_std]
+#![cfg_attr(target_arch = "mips64", feature(asm_experimental_arch))]
+
+extern crate alloc;
+
+#[cfg(target_os = "none")]
+mod bare;
+pub mod entry;
+mod exit;
+pub mod fd;
+#[cfg(any(target_os = "none", test))]
+mod heap;
+mod oracle;
+pub mod print;
+mod sys;
+
+pub use exit::{ExitStatus, Verdict};
+pub use oracle::HostOracle;
+pub use tribunal_preimage::{Key, KeyKind, Oracle, OracleError, WrongPreimage};

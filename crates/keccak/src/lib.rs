@@ -107,6 +107,12 @@ impl Keccak256 {
         self.absorb_bytes(tail);
     }
 
+    /// The sponge as it stands, lane (x, y) at `x + 5 * y`: what a proposal of a large preimage commits
+    /// to after every block of 136 bytes.
+    pub const fn lanes(&self) -> &[u64; 25] {
+        &self.state
+    }
+
     /// Absorbs bytes that do not go past the end of the current block.
     fn absorb_bytes(&mut self, bytes: &[u8]) {
         for &byte in bytes {

@@ -1,4 +1,5 @@
-//! JSON as Go writes it: two spaces, a final newline, and `<`, `>`, `&` escaped within strings.
+//! JSON as Cannon writes it: indented by two spaces, two newlines at the end (Go's encoder writes
+//! one, Cannon another), and the line separators of Unicode escaped within strings, as Go does.
 //!
 //! Cannon's files are made that way, and ours are the same bytes.
 
@@ -15,7 +16,7 @@ pub fn to_go_json(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let formatter = GoFormatter { pretty: PrettyFormatter::with_indent(b"  ") };
     value.serialize(&mut Serializer::with_formatter(&mut bytes, formatter))?;
-    bytes.push(b'\n');
+    bytes.extend(b"\n\n");
     Ok(bytes)
 }
 
@@ -29,7 +30,7 @@ impl Formatter for GoFormatter {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
-        let escaped = ['<', '>', '&', '\u{2028}', '\u{2029}'];
+        let escaped = ['\u{2028}', '\u{2029}'];
         let mut rest = fragment;
         while let Some(at) = rest.find(escaped) {
             writer.write_all(&rest.as_bytes()[..at])?;
@@ -103,8 +104,8 @@ mod tests {
     fn strings_are_escaped_as_go_does() {
         let symbol = Symbol { name: "f<-chan \"é\u{2028}&".into(), start: 1, size: 2 };
         let json = String::from_utf8(to_go_json(&[symbol]).unwrap()).unwrap();
-        let expected = "[\n  {\n    \"name\": \"f\\u003c-chan \\\"é\\u2028\\u0026\",\n    \
-                        \"start\": 1,\n    \"size\": 2\n  }\n]\n";
+        let expected = "[\n  {\n    \"name\": \"f<-chan \\\"é\\u2028&\",\n    \
+                        \"start\": 1,\n    \"size\": 2\n  }\n]\n\n";
         assert_eq!(json, expected);
     }
 }

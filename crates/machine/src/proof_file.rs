@@ -122,7 +122,7 @@ mod tests {
         let hash = |digit: &str| format!("0x{}", digit.repeat(32));
         let expected = format!(
             "{{\n  \"step\": 7,\n  \"pre\": \"{}\",\n  \"post\": \"{}\",\n  \
-             \"state-data\": \"0x0304\",\n  \"proof-data\": \"0x\"\n}}\n",
+             \"state-data\": \"0x0304\",\n  \"proof-data\": \"0x\"\n}}\n\n",
             hash("01"),
             hash("02"),
         );

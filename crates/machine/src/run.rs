@@ -182,7 +182,7 @@ fn next_halt(plan: &RunPlan, step: u64) -> u64 {
         .filter_map(|pattern| pattern.next(after))
         // Next to its end the counter wraps, and a halt may lie behind: go step by step there.
         .chain([step.checked_add(STEPS_BETWEEN_POLLS).unwrap_or(after)])
-        .min_by_key(|halt| halt.wrapping_sub(after))
+        .min()
         .unwrap_or(after)
 }
 

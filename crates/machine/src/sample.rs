@@ -111,9 +111,6 @@ pub fn sample<M: Machine, E: Events<M>>(
         let sample = take(machine, step, prove, host)?;
         found(sample).map_err(RunError::Listener)?;
         point = step.checked_add(1).and_then(|after| points.next(after));
-        if machine.exit_code().is_some() && machine.step() == step {
-            break;
-        }
     }
     let end = machine.step();
     if machine.exit_code().is_some() {

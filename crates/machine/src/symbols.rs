@@ -4,8 +4,21 @@ use serde::{Deserialize, Serialize};
 
 /// The symbols of a program, by ascending address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "SymbolsFile")]
 pub struct Symbols {
     symbols: Vec<Symbol>,
+}
+
+/// Symbols as they stand in a file, in whatever order.
+#[derive(Deserialize)]
+struct SymbolsFile {
+    symbols: Vec<Symbol>,
+}
+
+impl From<SymbolsFile> for Symbols {
+    fn from(file: SymbolsFile) -> Self {
+        Self::new(file.symbols)
+    }
 }
 
 /// A function or an object of a program.
@@ -74,5 +87,18 @@ mod tests {
             assert_eq!(symbols.name(address), name, "{address}");
         }
         assert_eq!(Symbols::default().name(5), "!unknown");
+    }
+
+    #[test]
+    fn symbols_that_someone_else_wrote_need_no_order() {
+        let symbol =
+            |start| format!("{{\"name\": \"at {start}\", \"start\": {start}, \"size\": 4}}");
+        let list = [900, 50, 800, 10, 700, 20, 600].map(symbol).join(", ");
+        let symbols: Symbols = serde_json::from_str(&format!("{{\"symbols\": [{list}]}}")).unwrap();
+        for start in [10, 20, 50, 600, 700, 800, 900] {
+            assert_eq!(symbols.name(start + 1), format!("at {start}"));
+            assert_eq!(symbols.name(start + 5), "!gap");
+        }
+        assert_eq!(symbols.name(9), "!start");
     }
 }

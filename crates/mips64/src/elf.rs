@@ -8,6 +8,9 @@ use tribunal_memory::PAGE_SIZE;
 
 use crate::state::{HEAP_START, INITIAL_SP, State, USER_ADDRESS_LIMIT};
 
+/// How much longer than the file all names of symbols together may be, which share bytes in it.
+const NAME_SHARING: usize = 4;
+
 /// A program that was loaded.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -28,7 +31,10 @@ pub fn load_elf(file: &[u8], max_bytes: u64) -> Result<Program, ElfError> {
     })?;
     let entry = header.e_entry.get(BigEndian);
     let mut state = State::new(entry);
-    let mut bytes_left = max_bytes;
+    set_up_stack(&mut state);
+    // Segments come on top of what every state has.
+    let no_room = ElfError::NoRoomForStack { limit: max_bytes };
+    let mut bytes_left = max_bytes.checked_sub(state.bytes()).ok_or(no_room)?;
     let mut entry_is_loaded = false;
     for (number, segment) in segments.iter().enumerate() {
         entry_is_loaded |= load_segment(&mut state, file, number, segment, &mut bytes_left)?
@@ -40,7 +46,6 @@ pub fn load_elf(file: &[u8], max_bytes: u64) -> Result<Program, ElfError> {
     if !entry.is_multiple_of(4) {
         return Err(ElfError::Entry { entry, reason: "is not divisible by 4" });
     }
-    set_up_stack(&mut state);
     Ok(Program { state, symbols: read_symbols(header, file)? })
 }
 
@@ -113,12 +118,8 @@ fn load_segment(
         Some(left) => *bytes_left = left,
         None => return Err(error("needs more memory than a state may hold")),
     }
-    // The zeroes behind the file's bytes make pages too.
-    for page in first_page..=last_page {
-        state.memory.touch(page);
-    }
     state.memory.write(start, data);
-    // Where segments overlap the later one counts, its zeroes too.
+    // Zeroes make pages too; and where segments overlap the later one counts, its zeroes too.
     let mut zeroes_from = start + in_file;
     while zeroes_from < end {
         let length = (end - zeroes_from).min(PAGE_SIZE as u64 - zeroes_from % PAGE_SIZE as u64);
@@ -178,9 +179,15 @@ fn read_symbols(
         return Ok(None);
     }
     let mut symbols = Vec::with_capacity(table.len());
+    // Names may share their ends. Were that all they do, a small file would have huge copies.
+    let mut bytes_left = file.len().saturating_mul(NAME_SHARING);
     // The first one is no symbol.
     for symbol in table.iter().skip(1) {
         let name = table.symbol_name(BigEndian, symbol).map_err(malformed("name of a symbol"))?;
+        bytes_left = bytes_left.checked_sub(name.len()).ok_or_else(|| ElfError::Malformed {
+            what: "symbol table",
+            reason: format!("its names are {NAME_SHARING} times longer than the whole file"),
+        })?;
         symbols.push(Symbol {
             name: String::from_utf8_lossy(name).into_owned(),
             start: symbol.st_value(BigEndian),
@@ -213,6 +220,12 @@ pub enum ElfError {
         what: &'static str,
         /// Why.
         reason: String,
+    },
+    /// The limit leaves no room for the stack that every program gets.
+    #[error("the stack of a program needs more memory than a state may hold: {limit} bytes")]
+    NoRoomForStack {
+        /// The limit in bytes.
+        limit: u64,
     },
     /// A program header that cannot be followed.
     #[error("program header {number} (a segment at {start:#x}) {reason}")]

@@ -38,7 +38,7 @@ pub use crate::state::{
 };
 pub use crate::syscall::{SYSCALLS, Syscall, SyscallKind};
 pub use crate::witness::{
-    EMPTY_STACK_ROOT, STATE_WITNESS_BYTES, THREAD_WITNESS_BYTES, WitnessError,
+    EMPTY_STACK_ROOT, STATE_WITNESS_BYTES, StateWitness, THREAD_WITNESS_BYTES, WitnessError,
 };
 
 use crate::proof::{ProofRecorder, encode_proof_data};
@@ -104,6 +104,15 @@ impl Mips64 {
     /// As [`Machine::run`].
     pub fn step_once(&mut self, host: &mut dyn Host) -> Result<(), Fault> {
         self.step_with(host, &mut NotProving)
+    }
+
+    /// Takes one step, or fails to, and proves what it looked at until then: what an EVM needs to
+    /// take the step, or to refuse it for the same reason.
+    pub fn attempt_step(&mut self, host: &mut dyn Host) -> (Vec<u8>, Result<(), Fault>) {
+        let mut recorder = ProofRecorder::default();
+        let proof_data = encode_proof_data(&mut self.state);
+        let result = self.step_with(host, &mut recorder);
+        (recorder.append_to(proof_data), result)
     }
 
     fn blame(&self, reason: GuestFault) -> Fault {
@@ -172,6 +181,7 @@ impl Machine for Mips64 {
         let pre = self.state_hash();
         let state_data = self.witness();
         if self.state.exited == 1 {
+            self.step_once(host)?;
             return Ok(StepProof {
                 step,
                 pre,
@@ -181,15 +191,14 @@ impl Machine for Mips64 {
                 preimage: None,
             });
         }
-        let mut recorder = ProofRecorder::default();
-        let proof_data = encode_proof_data(&mut self.state);
-        self.step_with(host, &mut recorder)?;
+        let (proof_data, result) = self.attempt_step(host);
+        result?;
         Ok(StepProof {
             step,
             pre,
             post: self.state_hash(),
             state_data,
-            proof_data: recorder.append_to(proof_data),
+            proof_data,
             preimage: self.last_preimage_read(),
         })
     }

@@ -113,7 +113,6 @@ fn read_memory(source: &mut Source<'_>) -> Result<Memory, StateFileError> {
         }
         source.charge(PAGE_SIZE as u64)?;
         let data: [u8; PAGE_SIZE] = source.take("a page")?;
-        memory.touch(index);
         memory.write(index * PAGE_SIZE as u64, &data);
     }
     Ok(memory)

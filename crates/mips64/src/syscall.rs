@@ -352,6 +352,8 @@ impl Mips64 {
         host: &mut dyn Host,
         recorder: &mut R,
     ) -> Result<Answer, Box<GuestFault>> {
+        // As the contract does: the word is proven before the oracle is asked.
+        recorder.access(&mut self.state.memory, to);
         let key = Key::from_bytes(self.state.preimage_key);
         let value = self.preimage(key, host)?;
         let offset = self.state.preimage_offset;
@@ -360,7 +362,6 @@ impl Mips64 {
             let length = value.len() as u64;
             return Err(GuestFault::PreimageOffset { key, offset, length }.into());
         };
-        recorder.access(&mut self.state.memory, to);
         let length = length.min(8 - to % 8).min(rest.len() as u64);
         let before = self.state.memory.word(to);
         let mut bytes = before.to_be_bytes();
@@ -411,7 +412,10 @@ impl Mips64 {
             }
             rest = behind;
         }
-        self.state.last_hint = rest.to_vec();
+        // What is not complete stays where it is: a hint may come in millions of pieces.
+        let complete = hints.len() - rest.len();
+        hints.drain(..complete);
+        self.state.last_hint = hints;
         Ok(Value(length))
     }
 

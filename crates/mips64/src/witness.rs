@@ -40,9 +40,7 @@ impl State {
 
     /// The state hash: keccak256 of the witness, its first byte replaced by the status.
     pub fn hash(&mut self) -> Hash {
-        let mut hash = keccak256(&self.witness());
-        hash[0] = status(self.exited, self.exit_code) as u8;
-        hash
+        StateWitness::state_hash(&self.witness())
     }
 
     /// Takes every field of `witness` that is not a root; memory and stacks stay as they are.
@@ -50,34 +48,92 @@ impl State {
     /// # Errors
     /// If the roots of memory and stacks are not those of `witness`.
     pub fn set_scalars(&mut self, witness: &[u8; STATE_WITNESS_BYTES]) -> Result<(), WitnessError> {
-        let mut bytes = Reader(witness);
-        let memory: Hash = bytes.take();
-        self.preimage_key = bytes.take();
-        self.preimage_offset = bytes.take_word();
-        self.heap = bytes.take_word();
-        self.reservation = LlReservation {
-            status: bytes.take_byte(),
-            address: bytes.take_word(),
-            owner: bytes.take_word(),
-        };
-        self.exit_code = bytes.take_byte();
-        self.exited = bytes.take_byte();
-        self.step = bytes.take_word();
-        self.steps_since_switch = bytes.take_word();
-        self.traverse_right = bytes.take_byte();
-        let left: Hash = bytes.take();
-        let right: Hash = bytes.take();
-        self.next_thread_id = bytes.take_word();
+        let fields = StateWitness::decode(witness);
+        self.preimage_key = fields.preimage_key;
+        self.preimage_offset = fields.preimage_offset;
+        self.heap = fields.heap;
+        self.reservation = fields.reservation;
+        self.exit_code = fields.exit_code;
+        self.exited = fields.exited;
+        self.step = fields.step;
+        self.steps_since_switch = fields.steps_since_switch;
+        self.traverse_right = fields.traverse_right;
+        self.next_thread_id = fields.next_thread_id;
         for (root, actual, of) in [
-            (memory, self.memory.root(), "memory"),
-            (left, self.left.root(), "the left thread stack"),
-            (right, self.right.root(), "the right thread stack"),
+            (fields.memory_root, self.memory.root(), "memory"),
+            (fields.left_root, self.left.root(), "the left thread stack"),
+            (fields.right_root, self.right.root(), "the right thread stack"),
         ] {
             if root != actual {
                 return Err(WitnessError { of });
             }
         }
         Ok(())
+    }
+}
+
+/// What a witness says, field by field (spec: MIPS64 FPVM §1.2). Says nothing of whether it is true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateWitness {
+    /// The root of memory.
+    pub memory_root: Hash,
+    /// The preimage that reads of fd 5 read.
+    pub preimage_key: [u8; 32],
+    /// Where the next read begins, the 8 bytes of the length prefix counted.
+    pub preimage_offset: u64,
+    /// Where the next `mmap` begins.
+    pub heap: u64,
+    /// Who may store conditionally where.
+    pub reservation: LlReservation,
+    /// The program's exit code, meaningless before `exited`.
+    pub exit_code: u8,
+    /// Whether the program has exited.
+    pub exited: u8,
+    /// Steps taken.
+    pub step: u64,
+    /// Steps since a thread was last put on or taken off a stack.
+    pub steps_since_switch: u64,
+    /// Which stack the active thread is on top of: 0 is the left one.
+    pub traverse_right: u8,
+    /// The root of the left thread stack.
+    pub left_root: Hash,
+    /// The root of the right thread stack.
+    pub right_root: Hash,
+    /// The id of the next thread that is made.
+    pub next_thread_id: u64,
+}
+
+impl StateWitness {
+    /// Takes a witness apart.
+    pub fn decode(witness: &[u8; STATE_WITNESS_BYTES]) -> Self {
+        let mut bytes = Reader(witness);
+        Self {
+            memory_root: bytes.take(),
+            preimage_key: bytes.take(),
+            preimage_offset: bytes.take_word(),
+            heap: bytes.take_word(),
+            reservation: LlReservation {
+                status: bytes.take_byte(),
+                address: bytes.take_word(),
+                owner: bytes.take_word(),
+            },
+            exit_code: bytes.take_byte(),
+            exited: bytes.take_byte(),
+            step: bytes.take_word(),
+            steps_since_switch: bytes.take_word(),
+            traverse_right: bytes.take_byte(),
+            left_root: bytes.take(),
+            right_root: bytes.take(),
+            next_thread_id: bytes.take_word(),
+        }
+    }
+
+    /// The state hash that `witness` has.
+    pub fn state_hash(witness: &[u8; STATE_WITNESS_BYTES]) -> Hash {
+        let Self { exited, exit_code, .. } = Self::decode(witness);
+        let mut hash = keccak256(witness);
+        hash[0] = status(exited, exit_code) as u8;
+        hash
     }
 }
 

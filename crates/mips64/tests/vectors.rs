@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tribunal_conformance::{read_vectors, reference};
+use tribunal_conformance::{failures, read_vectors, reference};
 
 #[test]
 fn every_vector_of_the_deployed_contract_passes() {
@@ -10,12 +10,6 @@ fn every_vector_of_the_deployed_contract_passes() {
         .join("../../testdata/vectors/mips64-single-step.jsonl.gz");
     let vectors = read_vectors(&path).unwrap();
     assert_eq!(vectors.len(), 6000);
-    let failures: Vec<String> = vectors
-        .iter()
-        .filter_map(|vector| {
-            let difference = vector.check(&reference(vector)).err()?;
-            Some(format!("{}: {difference}", vector.name))
-        })
-        .collect();
-    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+    let failed = failures(&mut reference, &vectors);
+    assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
 }

@@ -1,0 +1,208 @@
+//! The command line as a whole: its commands, and the flags that several of them share.
+//!
+//! Cannon's commands also take flags the way Go programs do: with one dash or two.
+
+use std::ffi::{OsStr, OsString};
+use std::str::FromStr;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+use crate::commands::{completions, demo, exec, inspect, list, load_elf, run, sample, witness};
+use crate::failure::Statuses;
+use crate::units::Bytes;
+
+/// A fault-proof environment: run a program in a fault-proof VM, and prove any one step of the run.
+#[derive(Debug, Parser)]
+#[command(name = "tribunal", version, max_term_width = 100)]
+#[command(after_help = "\
+load-elf, run, witness and list are Cannon's: same flags, files, output and exit statuses.
+
+Exit statuses of the others: 0 done, 1 the answer is no, 2 the command or its input was wrong, \
+3 the environment failed (disk, network, host), 130 interrupted. exec leaves with the verdict of \
+the program it ran: 0 the claim holds, 1 it is wrong, 2 or more: nothing was decided.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    LoadElf(load_elf::LoadElf),
+    Run(Box<run::Run>),
+    Witness(witness::Witness),
+    List(list::List),
+    Exec(exec::Exec),
+    Sample(sample::Sample),
+    Inspect(inspect::Inspect),
+    Demo(demo::Demo),
+    Completions(completions::Completions),
+}
+
+/// The commands that are Cannon's.
+const CANNON: [&str; 4] = ["load-elf", "list", "run", "witness"];
+
+/// Whose exit statuses the command that these arguments name has.
+pub(crate) fn statuses(arguments: &[OsString]) -> Statuses {
+    match cannon_command(arguments) {
+        Some(_) => Statuses::Cannon,
+        None => Statuses::Tribunal,
+    }
+}
+
+fn cannon_command(arguments: &[OsString]) -> Option<&str> {
+    let name = arguments.get(1)?.to_str()?;
+    CANNON.contains(&name).then_some(name)
+}
+
+/// Reads the command line.
+pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(spell_out(arguments))
+}
+
+/// Writes the flags of Cannon's commands with two dashes and their value behind an equals sign, as
+/// Go understands them: a flag takes the next argument for its value whatever that looks like.
+fn spell_out(arguments: Vec<OsString>) -> Vec<OsString> {
+    let Some(name) = cannon_command(&arguments) else { return arguments };
+    let cli = Cli::command();
+    let Some(command) = cli.find_subcommand(name) else { return arguments };
+    let takes_value = |flag: &str| {
+        let known = command.get_arguments().find(|known| known.get_long() == Some(flag));
+        known.is_some_and(|known| {
+            known.get_action().takes_values() && !known.is_require_equals_set()
+        })
+    };
+
+    let mut rest = arguments.iter().cloned();
+    let mut spelled: Vec<OsString> = rest.by_ref().take(2).collect();
+    while let Some(argument) = rest.next() {
+        let Some(flag) = flag_of(&argument) else {
+            // What is no flag ends the flags: the host and its arguments follow.
+            spelled.push("--".into());
+            if argument != "--" {
+                spelled.push(argument);
+            }
+            spelled.extend(rest);
+            break;
+        };
+        let mut flag_and_value = OsString::from(format!("--{flag}"));
+        if takes_value(&flag)
+            && let Some(value) = rest.next()
+        {
+            flag_and_value.push("=");
+            flag_and_value.push(value);
+        }
+        spelled.push(flag_and_value);
+    }
+    spelled
+}
+
+/// The flag, and the value behind an equals sign if there is one; `None` for what is no flag.
+fn flag_of(argument: &OsStr) -> Option<String> {
+    let text = argument.to_str()?;
+    let flag = text.strip_prefix("--").or_else(|| text.strip_prefix('-'))?;
+    match flag {
+        "" => None,
+        "h" => Some("help".into()),
+        _ => Some(flag.into()),
+    }
+}
+
+/// How large a state may be.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct MemoryArg {
+    /// The most memory that a state may take.
+    #[arg(long = "memory-limit", value_name = "SIZE", default_value = "8GiB",
+          value_parser = Bytes::from_str)]
+    limit: Bytes,
+}
+
+impl MemoryArg {
+    /// In bytes.
+    pub(crate) fn limit(self) -> u64 {
+        self.limit.0
+    }
+}
+
+/// How a machine runs.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct MachineArgs {
+    #[command(flatten)]
+    memory: MemoryArg,
+
+    /// What runs the machine. There is one engine: reference.
+    #[arg(long, value_name = "ENGINE", default_value = "reference", value_parser = Engine::from_str)]
+    engine: Engine,
+}
+
+impl MachineArgs {
+    /// The most bytes that a state may take.
+    pub(crate) fn memory_limit(self) -> u64 {
+        self.memory.limit()
+    }
+}
+
+/// What runs a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// The meaning of the machine, one step after the other.
+    Reference,
+}
+
+impl FromStr for Engine {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "reference" => Ok(Self::Reference),
+            "fast" => Err("the fast engine does not exist yet; use reference".into()),
+            _ => Err("there is one engine: reference".into()),
+        }
+    }
+}
+
+/// Whether people are spoken to.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct QuietArg {
+    /// Say nothing on standard error unless something goes wrong.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spelled(line: &[&str]) -> Vec<String> {
+        let line = line.iter().map(OsString::from).collect();
+        spell_out(line).into_iter().map(|text| text.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_are_read_as_go_reads_them() {
+        assert_eq!(
+            spelled(&["t", "run", "-input", "a.bin", "--meta", "", "--debug", "--stop-at==5"]),
+            ["t", "run", "--input=a.bin", "--meta=", "--debug", "--stop-at==5"]
+        );
+        assert_eq!(
+            spelled(&["t", "run", "--meta", "--debug", "--", "host", "-x", "--", "y"]),
+            ["t", "run", "--meta=--debug", "--", "host", "-x", "--", "y"]
+        );
+        assert_eq!(
+            spelled(&["t", "run", "--debug=false", "host", "--input", "b"]),
+            ["t", "run", "--debug=false", "--", "host", "--input", "b"]
+        );
+        assert_eq!(spelled(&["t", "witness", "-h"]), ["t", "witness", "--help"]);
+        assert_eq!(spelled(&["t", "run", "--input"]), ["t", "run", "--input"]);
+    }
+
+    #[test]
+    fn flags_of_our_own_commands_are_left_alone() {
+        assert_eq!(spelled(&["t", "exec", "-q", "x"]), ["t", "exec", "-q", "x"]);
+        assert_eq!(spelled(&["t"]), ["t"]);
+    }
+}

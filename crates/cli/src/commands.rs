@@ -1,0 +1,11 @@
+//! The commands, one module each: its flags, and what it does.
+
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod exec;
+pub(crate) mod inspect;
+pub(crate) mod list;
+pub(crate) mod load_elf;
+pub(crate) mod run;
+pub(crate) mod sample;
+pub(crate) mod witness;

@@ -1,0 +1,277 @@
+//! `demo`: the two-minute tour, on a program and a block inside this binary.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use flate2::read::GzDecoder;
+use tribunal_host::{LocalHost, PreimageStore, store};
+use tribunal_machine::{
+    Machine as _, Outcome, PreimageStop, ProofFile, RunPlan, Sample, SamplePoints, StepPattern,
+    Symbols, run, sample, save_state,
+};
+use tribunal_mips64::Mips64;
+use tribunal_preimage::Key;
+
+use crate::cli::MachineArgs;
+use crate::commands::exec::Summary;
+use crate::failure::{Failure, Result, of_run};
+use crate::input::load_program;
+use crate::interrupt::Interrupt;
+use crate::output::{Destination, print};
+use crate::progress::Progress;
+use crate::speaker::{Mute, Speaker};
+use crate::style::Style;
+use crate::units::{Bytes, Count};
+use crate::watch::{Watch, run_to_end};
+use crate::world::{Source, World};
+
+/// The program, built from guests/transactions.
+static PROGRAM: &[u8] = include_bytes!("../../../../guests/elf/mips64/transactions.elf.gz");
+
+/// The preimages of block 26207962 of OP Sepolia, as the program asks for them, and a true claim.
+static BLOCK: &[u8] =
+    include_bytes!("../../../../testdata/transactions/op-sepolia-26207962.json.gz");
+
+/// The local input that holds the claim.
+const CLAIM: Key = Key::local(3);
+
+/// How many state hashes are shown besides the last.
+const SAMPLES: u64 = 4;
+
+/// Watch a program check the transactions of a real block in the VM, and prove a step of it.
+///
+/// Everything it needs is inside this binary.
+#[derive(Args, Debug)]
+pub(crate) struct Demo {
+    /// Where to write the files: a directory, made if it is not there; else a new one among the
+    /// temporary files.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    machine: MachineArgs,
+}
+
+/// What the tour is made of.
+struct Tour {
+    dir: PathBuf,
+    prestate: Mips64,
+    symbols: Symbols,
+    interrupt: Interrupt,
+    limit: u64,
+}
+
+impl Demo {
+    pub(crate) fn execute(&self) -> Result<u8> {
+        let tour = Tour::prepare(self)?;
+        print(&format!(
+            "{}\n\n\
+             A program decides. It is given the hash of block 26207962 and a digest that somebody\n\
+             claims for its transactions; it asks for the header and for every node of the\n\
+             transaction trie by hash, and folds what it finds into a digest of its own. Here it\n\
+             runs in the machine that a contract on Ethereum can take any single step of.\n\n",
+            Style::of_stdout()
+                .strong("Does a block of OP Sepolia hold the transactions it is claimed to hold?"),
+        ))?;
+        let summary = tour.check_claims()?;
+        let last = summary.step;
+        tour.sample(last)?;
+        let step = tour.prove(last / 10)?;
+        tour.suggest(step)?;
+        Ok(summary.exit_code)
+    }
+}
+
+impl Tour {
+    /// Writes the files that the tour, and whoever goes on from it, needs.
+    fn prepare(demo: &Demo) -> Result<Self> {
+        let dir = match &demo.dir {
+            Some(dir) => std::fs::create_dir_all(dir).map(|()| dir.clone()),
+            None => tempfile::Builder::new()
+                .prefix("tribunal-demo-")
+                .tempdir()
+                .map(tempfile::TempDir::keep),
+        }
+        .map_err(|error| {
+            Failure::environment(format!("cannot make a directory for the files: {error}"))
+                .hint("name one that may be written to with --dir")
+        })?;
+        let write = |name: &str, bytes: &[u8]| {
+            Destination::File(dir.join(name)).write(|sink| sink.write_all(bytes))
+        };
+        let elf = unpack(PROGRAM)?;
+        write("transactions.elf", &elf)?;
+        write("preimages.json", &unpack(BLOCK)?)?;
+        let limit = demo.machine.memory_limit();
+        let program = load_program(Path::new("transactions.elf"), &elf, limit)?;
+        let symbols = program.symbols.unwrap_or_default();
+        Destination::File(dir.join("meta.json")).write_json(&symbols)?;
+        let prestate = Mips64::new(program.state);
+        save_state(&prestate, &dir.join("prestate.bin.gz"))?;
+        Ok(Self { dir, prestate, symbols, interrupt: Interrupt::listen()?, limit })
+    }
+
+    /// Runs the program on the true claim, and on one that is a bit beside it.
+    fn check_claims(&self) -> Result<Summary> {
+        headline("1. Run the program to its end")?;
+        let true_claim = self.verdict(self.store()?)?;
+        headline("2. The same, with one bit of the claim turned over")?;
+        let store = self.store()?;
+        let mut claim = store.get(CLAIM)?.unwrap_or_default();
+        if let Some(byte) = claim.last_mut() {
+            *byte ^= 1;
+        }
+        store.put(CLAIM, claim)?;
+        self.verdict(store)?;
+        Ok(true_claim)
+    }
+
+    fn verdict(&self, store: Box<dyn PreimageStore>) -> Result<Summary> {
+        let mut machine = self.prestate.clone();
+        let mut source = Source::Local(LocalHost::new(store));
+        let mut progress = Progress::new(false, 0);
+        let mut speaker = Speaker::new(progress.bar(), false);
+        let outcome = {
+            let mut world = World { source: &mut source, listener: &mut speaker };
+            let mut watch = Watch { interrupt: &self.interrupt, progress: &mut progress };
+            run_to_end(&mut machine, self.limit, &mut world, &mut watch)
+        };
+        let time = progress.finish();
+        speaker.finish();
+        let code = outcome.map_err(|error| of_run(error, &machine, &self.symbols))?;
+        let summary = Summary::of(&mut machine, code, 0, time);
+        print(&format!("{}\n", summary.text(Style::of_stdout())))?;
+        Ok(summary)
+    }
+
+    /// Shows state hashes on the way: what two parties who disagree compare, to find the first step
+    /// at which they do.
+    fn sample(&self, last: u64) -> Result<()> {
+        headline(
+            "3. Take state hashes on the way: comparing them, two parties find where they part",
+        )?;
+        let steps: Vec<u64> =
+            (0..SAMPLES).map(|part| last / SAMPLES * part).chain([last]).collect();
+        self.samples(&steps, false, |point| {
+            print(&format!("  {:>14}  0x{}\n", Count(point.step), hex::encode(point.hash)))
+        })?;
+        print("\n")
+    }
+
+    /// Proves the first step from `from` on that reads from a preimage. Returns which that is.
+    fn prove(&self, from: u64) -> Result<u64> {
+        headline("4. Prove one step: all that the contract needs to take it too")?;
+        let step = self.next_preimage_read(from)?;
+        let path = self.dir.join(format!("proof-{step}.json"));
+        self.samples(&[step], true, |point| {
+            let Some(proof) = point.proof else { return Ok(()) };
+            let reads = match &proof.preimage {
+                Some(read) => format!(", which reads from the preimage\n  {}", read.key),
+                None => String::new(),
+            };
+            Destination::File(path.clone()).write_json(&ProofFile::from(proof))?;
+            let size = path.metadata().map_or(0, |metadata| metadata.len());
+            print(&format!(
+                "  step {}{reads}\n  {} of JSON in {}\n\n",
+                Count(step),
+                Bytes(size),
+                path.display()
+            ))
+        })?;
+        Ok(step)
+    }
+
+    fn next_preimage_read(&self, from: u64) -> Result<u64> {
+        let mut machine = self.prestate.clone();
+        let plan = |stop_at, any| RunPlan {
+            info_at: StepPattern::Never,
+            stop_at,
+            snapshot_at: StepPattern::Never,
+            proof_at: StepPattern::Never,
+            stop_at_preimage: PreimageStop { any, ..PreimageStop::default() },
+            max_bytes: self.limit,
+        };
+        let outcome = self.with_world(|world, watch| {
+            run(&mut machine, &plan(StepPattern::At(from), false), world, watch)
+                .and_then(|_| run(&mut machine, &plan(StepPattern::Never, true), world, watch))
+                .map_err(|error| of_run(error, &machine, &self.symbols))
+        })?;
+        Ok(match outcome {
+            Outcome::StoppedAtPreimage(_) => machine.step() - 1,
+            // It reads no more.
+            Outcome::Exited(_) | Outcome::Stopped => from,
+        })
+    }
+
+    fn samples(
+        &self,
+        steps: &[u64],
+        prove: bool,
+        found: impl FnMut(Sample) -> Result<()>,
+    ) -> Result<()> {
+        let list: Vec<String> = steps.iter().map(u64::to_string).collect();
+        let points: SamplePoints =
+            list.join(",").parse().map_err(|error| Failure::input(format!("{error}")))?;
+        let mut machine = self.prestate.clone();
+        self.with_world(|world, watch| {
+            sample(&mut machine, &points, prove, self.limit, world, watch, found)
+                .map_err(|error| of_run(error, &machine, &self.symbols))
+        })
+    }
+
+    /// Does something in a world in which nobody listens to the program.
+    fn with_world<T>(
+        &self,
+        work: impl FnOnce(&mut World<'_, Mute<'_>>, &mut Watch<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut source = Source::Local(LocalHost::new(self.store()?));
+        let mut progress = Progress::new(true, 0);
+        let mut speaker = Speaker::new(None, false);
+        let mut world = World { source: &mut source, listener: Mute(&mut speaker) };
+        let mut watch = Watch { interrupt: &self.interrupt, progress: &mut progress };
+        work(&mut world, &mut watch)
+    }
+
+    fn store(&self) -> Result<Box<dyn PreimageStore>> {
+        Ok(store::open(&self.dir.join("preimages.json"))?)
+    }
+
+    /// Commands that go on from here.
+    fn suggest(&self, step: u64) -> Result<()> {
+        headline("Next, try")?;
+        let dir = std::path::absolute(&self.dir).unwrap_or_else(|_| self.dir.clone());
+        let me = std::env::current_exe().unwrap_or_else(|_| "tribunal".into());
+        let (dir, me) = (quoted(&dir), quoted(&me));
+        print(&format!(
+            "  cd {dir}\n  \
+             {me} inspect proof-{step}.json --meta meta.json\n  \
+             {me} exec transactions.elf --preimages preimages.json\n  \
+             {me} sample --input transactions.elf --at 0,%1000000 --preimages preimages.json\n  \
+             {me} run --input prestate.bin.gz --info-at %1000000 --preimages preimages.json\n",
+        ))
+    }
+}
+
+fn headline(text: &str) -> Result<()> {
+    print(&format!("{}\n", Style::of_stdout().strong(text)))
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%=,".contains(c);
+    match text.chars().all(plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
+/// Unpacks what is inside this binary.
+fn unpack(packed: &[u8]) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    GzDecoder::new(packed)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Failure::environment(format!("this binary is damaged: {error}")))?;
+    Ok(bytes)
+}

@@ -1,0 +1,100 @@
+//! `inspect`: show what is in a file of ours.
+
+mod elf;
+mod proof;
+mod state;
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::MemoryArg;
+use crate::failure::Result;
+use crate::input::{Artefact, read_symbols};
+use crate::output::{print, print_json};
+
+use elf::ElfView;
+use proof::ProofView;
+use state::StateView;
+
+/// Show what is in a state, a program or a proof.
+///
+/// Leaves with 1 if a proof does not hold together.
+#[derive(Args, Debug)]
+pub(crate) struct Inspect {
+    /// A state, a program (an ELF file) or a proof; .gz is fine, - is standard input.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Symbols for a state or a proof, as load-elf wrote them.
+    #[arg(long, value_name = "FILE")]
+    meta: Option<PathBuf>,
+
+    /// Answer in JSON.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    memory: MemoryArg,
+}
+
+impl Inspect {
+    pub(crate) fn execute(&self) -> Result<u8> {
+        let symbols = self.meta.as_deref().map(read_symbols).transpose()?.unwrap_or_default();
+        let limit = self.memory.limit();
+        match Artefact::open(&self.file, limit)? {
+            Artefact::State(machine) => {
+                let view = StateView::of(*machine, &symbols);
+                self.show(&view, |view, text| view.write(text))?;
+                Ok(0)
+            }
+            Artefact::Elf(bytes) => {
+                let view = ElfView::of(&self.file, &bytes, limit)?;
+                self.show(&view, |view, text| view.write(text))?;
+                Ok(0)
+            }
+            Artefact::Proof(proof) => {
+                let view = ProofView::of(proof, &symbols);
+                self.show(&view, |view, text| view.write(text))?;
+                Ok(if view.holds { 0 } else { 1 })
+            }
+        }
+    }
+
+    fn show<V: serde::Serialize>(
+        &self,
+        view: &V,
+        write: impl FnOnce(&V, &mut String) -> std::fmt::Result,
+    ) -> Result<()> {
+        if self.json {
+            return print_json(view);
+        }
+        let mut text = String::new();
+        write(view, &mut text).expect("a String takes any text");
+        print(&text)
+    }
+}
+
+/// A line `  name   value` below a headline.
+fn field(text: &mut String, name: &str, value: impl std::fmt::Display) -> std::fmt::Result {
+    writeln!(text, "  {name:<12} {value}")
+}
+
+fn hex_of(bytes: &[u8]) -> String {
+    format!("0x{}", hex::encode(bytes))
+}
+
+/// An address in JSON, where numbers are not to be trusted with 64 bits.
+fn hex_word(word: u64) -> String {
+    format!("{word:#x}")
+}
+
+/// What a preimage key is called: its kind.
+fn key_kind(key: &tribunal_preimage::Key) -> &'static str {
+    match key.kind() {
+        Some(kind) => kind.name(),
+        None if *key.as_bytes() == [0; 32] => "none",
+        None => "of no kind",
+    }
+}

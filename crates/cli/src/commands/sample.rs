@@ -1,0 +1,170 @@
+//! `sample`: state hashes, and proofs, at many steps of one run.
+
+use std::io::{BufWriter, IsTerminal as _, Write as _, stdout};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use tribunal_keccak::Hash;
+use tribunal_machine::{Hex, Machine as _, ProofFile, Sample as Point, SamplePoints, sample};
+
+use crate::cli::{MachineArgs, QuietArg};
+use crate::failure::{Failure, Result, of_run};
+use crate::input::{Loaded, load};
+use crate::interrupt::Interrupt;
+use crate::progress::Progress;
+use crate::speaker::{Mute, Speaker, host_words};
+use crate::watch::Watch;
+use crate::world::{HostArgs, Listener, Source, World};
+
+/// Print the state hash, and the proof, of many steps from one run.
+///
+/// One JSON object per line, by ascending step: {"step":N,"hash":"0x…"}, the hash being that of the
+/// state before step N. Past its end a program's state no longer changes.
+#[derive(Args, Debug)]
+pub(crate) struct Sample {
+    /// The state to begin with, or a program (an ELF file).
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+
+    /// Which steps: numbers and %N for every Nth step, with commas between; @FILE reads them from a
+    /// file.
+    #[arg(long, value_name = "LIST")]
+    at: String,
+
+    /// Prove each of these steps too.
+    #[arg(long)]
+    proof: bool,
+
+    /// Symbols for a state, as load-elf wrote them.
+    #[arg(long, value_name = "FILE")]
+    meta: Option<PathBuf>,
+
+    #[command(flatten)]
+    quiet: QuietArg,
+
+    #[command(flatten)]
+    machine: MachineArgs,
+
+    #[command(flatten)]
+    host: HostArgs,
+}
+
+/// A line of the answer.
+#[derive(Serialize)]
+struct Line {
+    step: u64,
+    hash: Hex<Hash>,
+    #[serde(flatten)]
+    proof: Option<Proof>,
+}
+
+/// What a proof file holds besides the step.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Proof {
+    pre: Hex<Hash>,
+    post: Hex<Hash>,
+    state_data: Hex<Vec<u8>>,
+    proof_data: Hex<Vec<u8>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oracle_key: Option<Hex<Vec<u8>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oracle_value: Option<Hex<Vec<u8>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oracle_offset: Option<u64>,
+}
+
+impl From<ProofFile> for Proof {
+    fn from(file: ProofFile) -> Self {
+        let some = |bytes: Hex<Vec<u8>>| (!bytes.0.is_empty()).then_some(bytes);
+        Self {
+            pre: file.pre,
+            post: file.post,
+            state_data: file.state_data,
+            proof_data: file.proof_data,
+            oracle_key: some(file.oracle_key),
+            oracle_value: some(file.oracle_value),
+            oracle_offset: (file.oracle_offset != 0).then_some(file.oracle_offset),
+        }
+    }
+}
+
+impl Sample {
+    pub(crate) fn execute(&self) -> Result<()> {
+        let points = self.points()?;
+        let limit = self.machine.memory_limit();
+        let Loaded { mut machine, symbols } = load(&self.input, self.meta.as_deref(), limit)?;
+        if let Some(step) = points.first_before(machine.step()) {
+            return Err(Failure::input(format!(
+                "step {step} lies before the state, which is at step {}",
+                machine.step()
+            ))
+            .hint("begin with an earlier snapshot, or with the state that load-elf made"));
+        }
+        let interrupt = Interrupt::listen()?;
+        let mut progress = Progress::new(self.quiet.quiet, machine.step());
+        let words = host_words(&progress, self.quiet.quiet);
+        let mut source = Source::open(&self.host, &interrupt, words)?;
+        let mut speaker = Speaker::new(progress.bar(), true);
+
+        let mut sink = BufWriter::with_capacity(1 << 16, stdout().lock());
+        // A person sees each line when it is found; nothing else needs that.
+        let watched = stdout().is_terminal();
+        let bar = progress.bar();
+        let outcome = {
+            let mut world = World { source: &mut source, listener: Mute(&mut speaker) };
+            let mut watch = Watch { interrupt: &interrupt, progress: &mut progress };
+            let found = |point: Point| {
+                let line = line(point)?;
+                let mut show = || sink.write_all(&line).and_then(|()| sink.flush());
+                match (watched, &bar) {
+                    (true, Some(bar)) => bar.suspend(show),
+                    (true, None) => show(),
+                    (false, _) => sink.write_all(&line),
+                }
+                .map_err(|error| Failure::stdout(&error))
+            };
+            sample(&mut machine, &points, self.proof, limit, &mut world, &mut watch, found)
+        };
+        progress.finish();
+        // What was found before a failure is true all the same.
+        let flushed = sink.flush().map_err(|error| Failure::stdout(&error));
+        outcome.map_err(|error| of_run(error, &machine, &symbols))?;
+        flushed?;
+        if let Some(problem) = source.shutdown()
+            && !self.quiet.quiet
+        {
+            speaker.warn(&problem);
+        }
+        Ok(())
+    }
+
+    fn points(&self) -> Result<SamplePoints> {
+        let text = match self.at.strip_prefix('@') {
+            None => self.at.clone(),
+            Some(file) => std::fs::read_to_string(file)
+                .map_err(|error| Failure::reading(file.as_ref(), &error))?,
+        };
+        let points: SamplePoints =
+            text.parse().map_err(|error| Failure::input(format!("invalid --at: {error}")))?;
+        match points.is_empty() {
+            true => {
+                Err(Failure::input("--at names no step").hint("for instance --at 0,1000,%50000"))
+            }
+            false => Ok(points),
+        }
+    }
+}
+
+fn line(point: Point) -> Result<Vec<u8>> {
+    let line = Line {
+        step: point.step,
+        hash: Hex(point.hash),
+        proof: point.proof.map(|proof| ProofFile::from(proof).into()),
+    };
+    let mut bytes = serde_json::to_vec(&line)
+        .map_err(|error| Failure::environment(format!("cannot encode a sample: {error}")))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}

@@ -1,0 +1,204 @@
+//! Files that are given to our own commands: what they hold is told from their content.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, stdin};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+use tribunal_machine::{FileError, Machine, ProofFile, StateFileError, Symbols, check_state_path};
+use tribunal_mips64::{ElfError, KNOWN_VERSIONS, Mips64, load_elf};
+
+use crate::failure::{Failure, Result};
+
+/// The most bytes of a proof file. The largest preimages that a chain takes are 9 MB.
+const PROOF_LIMIT: u64 = 256 << 20;
+
+/// The most bytes of a program, whatever a state may take: a small file can unpack to a lot.
+const PROGRAM_LIMIT: u64 = 1 << 30;
+
+/// The most bytes of symbols.
+const SYMBOLS_LIMIT: u64 = 1 << 30;
+
+/// What a file holds.
+pub(crate) enum Artefact {
+    /// A program.
+    Elf(Vec<u8>),
+    /// The proof of a step.
+    Proof(ProofFile),
+    /// A state.
+    State(Box<Mips64>),
+}
+
+impl Artefact {
+    /// Reads a file, or standard input for `-`, of at most `max_bytes` bytes. Gzip is told from the
+    /// content too.
+    pub(crate) fn open(path: &Path, max_bytes: u64) -> Result<Self> {
+        if path.as_os_str() == "-" {
+            return Self::read(&mut stdin().lock(), path, max_bytes);
+        }
+        let file = File::open(path).map_err(|error| Failure::reading(path, &error))?;
+        Self::read(&mut BufReader::with_capacity(1 << 16, file), path, max_bytes)
+    }
+
+    fn read(source: &mut dyn BufRead, path: &Path, max_bytes: u64) -> Result<Self> {
+        if begins_with(source, path, &[0x1f, 0x8b])? {
+            let unpacked = MultiGzDecoder::new(source);
+            let mut unpacked = BufReader::with_capacity(1 << 16, unpacked);
+            return Self::read_unpacked(&mut unpacked, path, max_bytes);
+        }
+        Self::read_unpacked(source, path, max_bytes)
+    }
+
+    fn read_unpacked(source: &mut dyn BufRead, path: &Path, max_bytes: u64) -> Result<Self> {
+        let first = source.fill_buf().map_err(|error| unreadable(path, error))?.first().copied();
+        let named_state = check_state_path(path).is_ok();
+        match first {
+            Some(0x7f) if !named_state => {
+                let (limit, limit_of) = match max_bytes < PROGRAM_LIMIT {
+                    true => (max_bytes, "the limit that --memory-limit sets"),
+                    false => (PROGRAM_LIMIT, "more than any program"),
+                };
+                read_whole(source, path, limit, limit_of).map(Self::Elf)
+            }
+            Some(b'{') if !named_state => {
+                let text = read_whole(source, path, PROOF_LIMIT, "more than any proof")?;
+                let proof = serde_json::from_slice(&text).map_err(|error| {
+                    Failure::input(format!("{} is not a proof: {error}", path.display()))
+                })?;
+                Ok(Self::Proof(proof))
+            }
+            Some(version) if named_state || usize::from(version) < KNOWN_VERSIONS.len() => {
+                read_state(source, path, max_bytes).map(|machine| Self::State(machine.into()))
+            }
+            None if named_state => {
+                read_state(source, path, max_bytes).map(|machine| Self::State(machine.into()))
+            }
+            _ => Err(Failure::input(format!(
+                "{} is neither a program (ELF), a state nor a proof",
+                path.display()
+            ))),
+        }
+    }
+}
+
+fn begins_with(source: &mut dyn BufRead, path: &Path, magic: &[u8]) -> Result<bool> {
+    let start = source.fill_buf().map_err(|error| unreadable(path, error))?;
+    Ok(start.starts_with(magic))
+}
+
+fn read_state(source: &mut dyn BufRead, path: &Path, max_bytes: u64) -> Result<Mips64> {
+    let mut source = source;
+    let machine = Mips64::read_state(&mut source, max_bytes).and_then(|machine| {
+        // The end of the file is also where gzip compares its checksum.
+        match source.fill_buf().map_err(StateFileError::from)?.is_empty() {
+            true => Ok(machine),
+            false => Err(StateFileError::Trailing),
+        }
+    });
+    Ok(machine.map_err(|error| FileError::State { path: path.to_owned(), error })?)
+}
+
+/// Reads all of `source` unless that is more than `limit` bytes.
+fn read_whole(
+    source: &mut dyn BufRead,
+    path: &Path,
+    limit: u64,
+    limit_of: &str,
+) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(path, error))?;
+    if bytes.len() as u64 > limit {
+        return Err(Failure::environment(format!(
+            "{} holds more than {limit} bytes, {limit_of}",
+            path.display()
+        )));
+    }
+    Ok(bytes)
+}
+
+/// Truncated or damaged gzip is the file's fault, not the disk's.
+fn unreadable(path: &Path, error: io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => Failure::input(format!(
+            "cannot read {}: the compressed data is truncated",
+            path.display()
+        )),
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
+            Failure::input(format!("cannot read {}: {error}", path.display()))
+        }
+        _ => Failure::reading(path, &error),
+    }
+}
+
+/// A machine that is ready to run.
+pub(crate) struct Loaded {
+    pub(crate) machine: Mips64,
+    pub(crate) symbols: Symbols,
+}
+
+/// Loads a program, or takes up a state. `meta` names the symbols of a state.
+pub(crate) fn load(path: &Path, meta: Option<&Path>, max_bytes: u64) -> Result<Loaded> {
+    let named = meta.map(read_symbols).transpose()?;
+    match Artefact::open(path, max_bytes)? {
+        Artefact::Elf(bytes) => {
+            let program = load_program(path, &bytes, max_bytes)?;
+            let symbols = named.or(program.symbols).unwrap_or_default();
+            Ok(Loaded { machine: Mips64::new(program.state), symbols })
+        }
+        Artefact::State(machine) => {
+            Ok(Loaded { machine: *machine, symbols: named.unwrap_or_default() })
+        }
+        Artefact::Proof(_) => Err(Failure::input(format!(
+            "{} is the proof of one step, not a program or a state",
+            path.display()
+        ))
+        .hint(format!("to see what is in it: tribunal inspect {}", path.display()))),
+    }
+}
+
+/// Makes the state before the first step.
+pub(crate) fn load_program(
+    path: &Path,
+    bytes: &[u8],
+    max_bytes: u64,
+) -> Result<tribunal_mips64::Program> {
+    load_elf(bytes, max_bytes).map_err(|error| {
+        let message = format!("cannot load {}: {error}", path.display());
+        match error {
+            ElfError::NoRoomForStack { .. } => {
+                Failure::environment(message).hint("allow more with --memory-limit")
+            }
+            _ => Failure::input(message),
+        }
+    })
+}
+
+/// Reads a program file.
+pub(crate) fn read_program(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
+    match Artefact::open(path, max_bytes)? {
+        Artefact::Elf(bytes) => Ok(bytes),
+        Artefact::State(_) | Artefact::Proof(_) => {
+            Err(Failure::input(format!("{} is not a program (ELF)", path.display())))
+        }
+    }
+}
+
+/// Reads the symbols that `load-elf --meta` wrote.
+pub(crate) fn read_symbols(path: &Path) -> Result<Symbols> {
+    let file = File::open(path).map_err(|error| Failure::reading(path, &error))?;
+    let mut source = BufReader::with_capacity(1 << 16, file);
+    let text = if tribunal_machine::is_gzip(path) {
+        let mut unpacked = BufReader::new(MultiGzDecoder::new(source));
+        read_whole(&mut unpacked, path, SYMBOLS_LIMIT, "more than any symbols")?
+    } else {
+        read_whole(&mut source, path, SYMBOLS_LIMIT, "more than any symbols")?
+    };
+    let symbols: Symbols = serde_json::from_slice(&text).map_err(|error| {
+        Failure::input(format!("{} does not hold symbols: {error}", path.display()))
+    })?;
+    // A file that others made need not be in order.
+    Ok(Symbols::new(symbols.as_slice().to_vec()))
+}

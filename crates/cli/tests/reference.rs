@@ -1,0 +1,42 @@
+//! The whole command line as its help tells it: `reference.txt`, kept true.
+//!
+//! `UPDATE_REFERENCE=1 cargo test -p tribunal --test reference` writes it anew.
+
+mod common;
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use common::tribunal;
+
+#[test]
+fn the_reference_is_what_help_says() {
+    let help = |arguments: &[&str]| {
+        let output = tribunal().args(arguments).env("COLUMNS", "100").output().unwrap();
+        assert!(output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let overview = help(&["--help"]);
+    let commands = overview
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        // A description that needs a second line goes on further right.
+        .filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')))
+        .filter_map(|line| line.split(' ').next())
+        .filter(|command| *command != "help");
+    let mut reference = format!("$ tribunal --help\n{overview}");
+    for command in commands {
+        let text = help(&[command, "--help"]);
+        // Lines that clap leaves blank may hold spaces.
+        let text: Vec<&str> = text.lines().map(str::trim_end).collect();
+        write!(reference, "\n$ tribunal {command} --help\n{}\n", text.join("\n")).unwrap();
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference.txt");
+    if std::env::var_os("UPDATE_REFERENCE").is_some() {
+        std::fs::write(&path, &reference).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == reference, "tests/reference.txt is not what help says: see tests/reference.rs");
+}

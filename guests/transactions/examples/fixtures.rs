@@ -1,0 +1,169 @@
+//! `fixtures SOURCE TARGET`: makes the preimages that the program needs of recorded chain data.
+//!
+//! SOURCE holds files of two kinds (blocks of OP Sepolia and of Base Sepolia, as their execution
+//! was recorded) which know headers of some blocks and transactions of others. Wherever both are
+//! known of one block, its preimages and the right claim become `TARGET/CHAIN-NUMBER.json.gz`.
+//! Nothing is taken on trust: the transactions must give the header's root, and the header's hash must be one
+//! that another part of the data names.
+#![allow(clippy::print_stdout, reason = "a tool that people run speaks")]
+
+#[path = "../tests/store/mod.rs"]
+#[allow(dead_code, reason = "shared with the tests")]
+mod store;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use alloy_consensus::Header;
+use alloy_primitives::{B256, U64, hex};
+use alloy_trie::root::ordered_trie_root_encoded;
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use flate2::read::GzDecoder;
+use serde_json::Value;
+use store::Store;
+use transactions::{digest, read_block};
+
+/// What the files of one chain know.
+#[derive(Default)]
+struct Known {
+    headers: Vec<Header>,
+    /// Hashes of blocks, from parents and from expectations.
+    hashes: BTreeSet<B256>,
+    /// Lists of encoded transactions, by the root of their trie.
+    transactions: BTreeMap<B256, Vec<Vec<u8>>>,
+}
+
+fn main() -> Result<()> {
+    let paths: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let [source, target] = &paths[..] else { bail!("usage: fixtures SOURCE TARGET") };
+    let mut chains: BTreeMap<String, Known> = BTreeMap::new();
+    for entry in fs::read_dir(source).with_context(|| format!("cannot list {source:?}"))? {
+        let path = entry?.path();
+        if let Some(chain) = chain_of(&path) {
+            let known = chains.entry(chain).or_default();
+            known.learn(&path).with_context(|| format!("cannot use {path:?}"))?;
+        }
+    }
+    fs::create_dir_all(target)?;
+    let mut count = 0;
+    for (chain, known) in &chains {
+        count += known.write(chain, target)?;
+    }
+    ensure!(count > 0, "no block in {source:?} has both its header and its transactions there");
+    Ok(())
+}
+
+/// `op-sepolia` of `op-sepolia-26207960-holocene.json.gz`.
+fn chain_of(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?.strip_suffix(".json.gz")?;
+    let digits = name.find(|c: char| c.is_ascii_digit())?;
+    Some(name[..digits].trim_end_matches('-').to_owned())
+}
+
+impl Known {
+    fn learn(&mut self, path: &Path) -> Result<()> {
+        let file: Value = serde_json::from_reader(GzDecoder::new(File::open(path)?))?;
+        let headers = [&file["parent_header"], &file["blockHeader"]];
+        let witness = file["witness"]["Headers"].as_array().into_iter().flatten();
+        for header in headers.into_iter().chain(witness).filter(|header| !header.is_null()) {
+            let header = parse_header(header)?;
+            self.hashes.insert(header.parent_hash);
+            self.headers.push(header);
+        }
+        if let Some(hash) = file["expected_block_hash"].as_str() {
+            self.hashes.insert(hash.parse()?);
+        }
+        let lists = ["previousBlockTxs", "actualBlockTxs"].map(|name| &file[name]);
+        let payload = &file["executing_payload"]["transactions"];
+        for list in lists.into_iter().chain([payload]).filter(|list| !list.is_null()) {
+            let list = parse_transactions(list)?;
+            self.transactions.insert(ordered_trie_root_encoded(&list), list);
+        }
+        Ok(())
+    }
+
+    /// Writes a file for each block that is known whole, and returns how many.
+    fn write(&self, chain: &str, target: &Path) -> Result<usize> {
+        let mut count = 0;
+        for header in &self.headers {
+            let name = format!("{chain}-{}", header.number);
+            let Some(list) = self.transactions.get(&header.transactions_root) else {
+                println!("{name}: its transactions are not in the data, left out");
+                continue;
+            };
+            let hash = header.hash_slow();
+            if !self.hashes.contains(&hash) {
+                println!("{name}: its header is not whole in the data, left out");
+                continue;
+            }
+            let mut store = Store::of_block(header, list);
+            let block = read_block(&mut store, hash)?;
+            ensure!(block.transactions == *list, "{name}: the trie does not give the transactions");
+            let summary = digest(&block)?;
+            store.set_claim(summary.digest);
+
+            let path = target.join(format!("{name}.json.gz"));
+            let temporary = path.with_extension("tmp");
+            fs::write(&temporary, store.to_json_gz()?)?;
+            fs::rename(&temporary, &path)?;
+            println!("{name}: {summary}, digest {}", summary.digest);
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+/// A block's header as nodes give it over RPC.
+fn parse_header(json: &Value) -> Result<Header> {
+    let header = Header {
+        parent_hash: parse(json, "parentHash")?,
+        ommers_hash: parse(json, "sha3Uncles")?,
+        beneficiary: parse(json, "miner")?,
+        state_root: parse(json, "stateRoot")?,
+        transactions_root: parse(json, "transactionsRoot")?,
+        receipts_root: parse(json, "receiptsRoot")?,
+        logs_bloom: parse(json, "logsBloom")?,
+        difficulty: parse(json, "difficulty")?,
+        number: parse_quantity(json, "number")?,
+        gas_limit: parse_quantity(json, "gasLimit")?,
+        gas_used: parse_quantity(json, "gasUsed")?,
+        timestamp: parse_quantity(json, "timestamp")?,
+        extra_data: parse(json, "extraData")?,
+        mix_hash: parse(json, "mixHash")?,
+        nonce: parse(json, "nonce")?,
+        base_fee_per_gas: if_there(json, "baseFeePerGas", parse_quantity)?,
+        withdrawals_root: if_there(json, "withdrawalsRoot", parse)?,
+        blob_gas_used: if_there(json, "blobGasUsed", parse_quantity)?,
+        excess_blob_gas: if_there(json, "excessBlobGas", parse_quantity)?,
+        parent_beacon_block_root: if_there(json, "parentBeaconBlockRoot", parse)?,
+        requests_hash: if_there(json, "requestsHash", parse)?,
+        ..Header::default()
+    };
+    Ok(header)
+}
+
+fn parse_transactions(json: &Value) -> Result<Vec<Vec<u8>>> {
+    let list = json.as_array().context("the transactions are not a list")?;
+    list.iter().map(|text| Ok(hex::decode(text.as_str().context("no text")?)?)).collect()
+}
+
+/// A field of any type that is written in hex.
+fn parse<T: FromStr<Err: Display>>(json: &Value, name: &str) -> Result<T> {
+    let text = json[name].as_str().with_context(|| format!("no {name}"))?;
+    text.parse().map_err(|reason| anyhow!("{name} is {text:?}: {reason}"))
+}
+
+fn parse_quantity(json: &Value, name: &str) -> Result<u64> {
+    parse(json, name).map(|number: U64| number.to())
+}
+
+fn if_there<T>(
+    json: &Value,
+    name: &str,
+    parse: impl FnOnce(&Value, &str) -> Result<T>,
+) -> Result<Option<T>> {
+    if json[name].is_null() { Ok(None) } else { parse(json, name).map(Some) }
+}

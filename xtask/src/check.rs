@@ -1,0 +1,35 @@
+//! `cargo xtask check`: the gate. What passes here passes in CI, which runs the same commands.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::{cargo, fuzz, guests, run as run_command, testdata, tidy};
+
+/// How long the gate fuzzes.
+const FUZZ_SECONDS: &str = "60";
+
+pub(crate) fn run() -> Result<()> {
+    stage("format", || run_command(cargo().args(["fmt", "--all", "--check"])))?;
+    stage("tidy", tidy::run)?;
+    stage("test data", || testdata::run(&[]))?;
+    stage("clippy", || {
+        let arguments = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        run_command(cargo().args(arguments))
+    })?;
+    stage("tests", || run_command(cargo().args(["test", "--workspace"])))?;
+    stage("documentation", || {
+        let arguments = ["doc", "--workspace", "--no-deps", "--document-private-items"];
+        run_command(cargo().args(arguments).env("RUSTDOCFLAGS", "-D warnings"))
+    })?;
+    stage("guests", || guests::run(&["--check"]))?;
+    stage("fuzz", || fuzz::run(&["--seconds", FUZZ_SECONDS]))
+}
+
+fn stage(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    println!("==> {name}");
+    let start = Instant::now();
+    work()?;
+    println!("    {name}: {:.1} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
