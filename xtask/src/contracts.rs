@@ -83,7 +83,7 @@ impl Compiler {
         let mut input = read_json(&contracts.join("solc.json"))?;
         input["sources"] = sources(&contracts)?;
         let output = self.compile(&input)?;
-        for message in output["errors"].as_array().into_iter().flatten() {
+        if let Some(message) = output["errors"].as_array().and_then(|messages| messages.first()) {
             let text = message["formattedMessage"].as_str().unwrap_or_default();
             // A warning that nobody minds is one that nobody reads.
             bail!("solc says:\n{text}");

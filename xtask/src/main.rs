@@ -4,9 +4,13 @@
 //! crate therefore has few dependencies and builds in seconds.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that people run speaks")]
 
+mod check;
 mod contracts;
 mod fuzz;
 mod guests;
+mod testdata;
+mod tidy;
+mod vectors;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -17,12 +21,17 @@ const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
 Commands:
+  check              the gate: everything that CI runs
   contracts          compiles contracts/ into contracts/artifacts/, with Node
   contracts --check  and says whether the artifacts are what the sources compile to
   guests             builds the programs of guests/ into target/guests/{mips64,riscv64}/NAME.elf
   guests --update    and stores the MIPS64 ones in guests/elf/, from where the command line embeds them
   guests --check     and says whether the stored ones are the same, byte for byte
   fixtures DIR       makes testdata/transactions/ of the chain data in DIR
+  testdata [DIR]     shows that the copies in testdata/ are the originals: by their SHA-256, or those in DIR
+  tidy               the house rules that a compiler does not know
+  vectors [--engine E] FILE...
+                     runs conformance vectors; ends with \"N passed, M failed\"
   fuzz [OPTIONS]     throws hostile inputs at whatever reads files, wires and states: for a minute, or
                      --seconds N in all; at --target T only; from --seed S on; --iterations N each
 ";
@@ -31,10 +40,14 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
+        ["check"] => check::run(),
         ["contracts", ref options @ ..] => contracts::run(options),
         ["guests", ref options @ ..] => guests::run(options),
         ["fixtures", source] => fixtures(source),
         ["fuzz", ref options @ ..] => fuzz::run(options),
+        ["testdata", ref options @ ..] => testdata::run(options),
+        ["tidy"] => tidy::run(),
+        ["vectors", ref options @ ..] => vectors::run(options),
         [] | ["help" | "-h" | "--help", ..] => {
             print!("{USAGE}");
             Ok(())

@@ -43,7 +43,15 @@ fn run_reference(files: &[&str]) -> Result<()> {
 /// The contract runs in an example of its crate, because that needs an EVM.
 fn run_contract(files: &[&str]) -> Result<()> {
     let mut example = cargo();
-    example.args(["run", "--release", "--package", "tribunal-onchain", "--example", "vectors", "--"]);
+    example.args([
+        "run",
+        "--release",
+        "--package",
+        "tribunal-onchain",
+        "--example",
+        "vectors",
+        "--",
+    ]);
     for file in files {
         example.arg(std::path::absolute(file)?);
     }
