@@ -1,7 +1,7 @@
 //! Tribunal's automation: `cargo xtask COMMAND`.
 //!
 //! Everything a contributor or a CI runs goes through here, so that it is the same for both; this
-//! crate therefore has few dependencies and builds in seconds.
+//! crate therefore has few dependencies: what needs heavy ones is an example of its own crate.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that people run speaks")]
 
 mod check;

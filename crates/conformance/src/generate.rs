@@ -346,12 +346,19 @@ impl Scene {
                 let rd = random.pick(&[31, rs, 0]);
                 special(random.pick(&[0x08, 0x09]), rs, 0, rd, 0)
             }
-            1 => immediate(0x01, rs, random.below(32) as u32, bits),
+            1 => {
+                let any = random.below(32) as u32;
+                immediate(0x01, rs, random.pick(&[0x00, 0x01, 0x10, 0x11, any]), bits)
+            }
             _ => match random.pick(&BRANCHES) {
                 jump @ (0x02 | 0x03) => jump << 26 | random.number() as u32 >> 6,
                 branch => immediate(branch, rs, rt, bits),
             },
         };
+        if random.once_in(6) {
+            // In the delay slot of another.
+            self.thread.next_pc = random.pick(&[self.thread.pc.wrapping_add(8), 0, 0x2000]);
+        }
         if random.once_in(2) {
             self.thread.registers[rs as usize & 31] = self.thread.registers[rt as usize & 31];
             self.thread.registers[0] = 0;

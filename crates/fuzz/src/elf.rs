@@ -26,7 +26,7 @@ static LINKED: LazyLock<Vec<u8>> = LazyLock::new(|| {
 const LINKED_HEADERS: usize = 0x560;
 
 pub(crate) fn check(random: &mut Random) -> Result<Verdict, String> {
-    let limit = random.pick(&[0, 4096, 1 << 16, 1 << 20, 16 << 20]);
+    let limit = random.pick(&[4096, 1 << 16, 1 << 20, 1 << 20, 16 << 20, 16 << 20]);
     let file = file(random);
     let program = match load_elf(&file, limit) {
         Ok(program) => program,

@@ -1,4 +1,4 @@
-//! A first thousand inputs for each target, with the checks of a debug build on.
+//! The first thousands of inputs for each target, with the checks of a debug build on.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn state_files() {
 
 #[test]
 fn steps() {
-    inputs_hold(Target::Step, 2_000);
+    inputs_hold(Target::Step, 3_000);
 }
 
 #[test]

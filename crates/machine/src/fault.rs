@@ -16,7 +16,6 @@ pub struct Fault {
     pub blame: Blame,
     /// What is wrong. Where the host did not answer, an
     /// [`OracleError`](tribunal_preimage::OracleError).
-    #[source]
     pub reason: Box<dyn Error + Send + Sync>,
 }
 

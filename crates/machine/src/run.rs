@@ -49,7 +49,7 @@ impl PreimageStop {
         !self.any && self.key_prefix.is_empty() && self.larger_than == 0
     }
 
-    /// Whether to stop after `read`, which led to `step`.
+    /// Whether to stop after `read`, which `step` did.
     ///
     /// With a prefix and a size both must match; a prefix alone needs its offset and its first
     /// step; a size alone is enough.
@@ -167,7 +167,7 @@ pub fn run<M: Machine, E: Events<M>>(
         };
         if may_have_read
             && let Some(read) = machine.last_preimage_read()
-            && plan.stop_at_preimage.matches(&read, machine.step())
+            && plan.stop_at_preimage.matches(&read, machine.step().wrapping_sub(1))
         {
             return Ok(Outcome::StoppedAtPreimage(read));
         }

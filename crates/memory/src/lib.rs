@@ -107,6 +107,9 @@ impl Memory {
     }
 
     /// Makes the page `index` (an address divided by 4096) exist.
+    ///
+    /// # Panics
+    /// If `index` has more than the 52 bits that an address divided by 4096 can have.
     pub fn touch(&mut self, index: u64) {
         self.slot_for_writing(index);
     }

@@ -160,6 +160,9 @@ const F_GETFL: u64 = 3;
 /// it does on chain; it is only not listened to for that long.
 pub(crate) const MAX_WRITE: u64 = 64 << 20;
 
+/// Bytes of output that are handed over at once.
+const WRITE_PIECE: u64 = 64 << 10;
+
 /// What a syscall answers.
 enum Answer {
     Value(u64),
@@ -429,7 +432,12 @@ impl Mips64 {
         if length > MAX_WRITE {
             host.warn("the program writes more than 64 MiB at once; only the beginning is shown");
         }
-        host.output(stream, &self.bytes(from, length.min(MAX_WRITE)));
+        let mut written = 0;
+        while written < length.min(MAX_WRITE) {
+            let piece = (length.min(MAX_WRITE) - written).min(WRITE_PIECE);
+            host.output(stream, &self.bytes(from.wrapping_add(written), piece));
+            written += piece;
+        }
         Value(length)
     }
 

@@ -49,6 +49,15 @@ impl State {
     /// If the roots of memory and stacks are not those of `witness`.
     pub fn set_scalars(&mut self, witness: &[u8; STATE_WITNESS_BYTES]) -> Result<(), WitnessError> {
         let fields = StateWitness::decode(witness);
+        for (root, actual, of) in [
+            (fields.memory_root, self.memory.root(), "memory"),
+            (fields.left_root, self.left.root(), "the left thread stack"),
+            (fields.right_root, self.right.root(), "the right thread stack"),
+        ] {
+            if root != actual {
+                return Err(WitnessError { of });
+            }
+        }
         self.preimage_key = fields.preimage_key;
         self.preimage_offset = fields.preimage_offset;
         self.heap = fields.heap;
@@ -59,15 +68,6 @@ impl State {
         self.steps_since_switch = fields.steps_since_switch;
         self.traverse_right = fields.traverse_right;
         self.next_thread_id = fields.next_thread_id;
-        for (root, actual, of) in [
-            (fields.memory_root, self.memory.root(), "memory"),
-            (fields.left_root, self.left.root(), "the left thread stack"),
-            (fields.right_root, self.right.root(), "the right thread stack"),
-        ] {
-            if root != actual {
-                return Err(WitnessError { of });
-            }
-        }
         Ok(())
     }
 }

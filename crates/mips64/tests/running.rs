@@ -242,7 +242,7 @@ fn a_run_stops_after_the_preimage_it_is_told_to_stop_at() {
         ("a key and an offset where no read begins", with_offset(&of_key, 4), None),
         (
             "a key after a step",
-            PreimageStop { min_step: FIRST_READ + 2, ..of_key.clone() },
+            PreimageStop { min_step: FIRST_READ + 1, ..of_key.clone() },
             Some(SECOND_READ),
         ),
         (
@@ -617,4 +617,20 @@ fn a_hint_that_the_host_refuses_is_still_to_be_given() {
     machine.run(CALL, StopOn::Nothing, &mut host).unwrap();
     assert_eq!(machine.state().last_hint, b"\0");
     assert_eq!(host.host.hints, [&b"first"[..], b"first", b"two"]);
+}
+
+#[test]
+fn a_machine_that_exited_needs_a_thread_all_the_same() {
+    // As the contract has it: proven or not, a step of such a state is refused.
+    let mut state = State::new(CODE);
+    (state.exited, state.traverse_right) = (1, 1);
+    let machine = Mips64::new(state);
+    let faults = [
+        machine.clone().step_once(&mut host()).unwrap_err(),
+        machine.clone().prove_step(&mut host()).unwrap_err(),
+    ];
+    for fault in faults {
+        assert_eq!(fault.blame, Blame::State);
+        assert!(fault.to_string().contains("the active thread stack is empty"), "{fault}");
+    }
 }
