@@ -1,4 +1,4 @@
-//! Keccak-f[1600], once: 24 rounds over 25 lanes, as a macro over what a lane can do.
+//! Keccak-f\[1600\], once: 24 rounds over 25 lanes, as a macro over what a lane can do.
 //!
 //! A lane is a `u64`, or a vector that holds the same lane of several states. Whoever expands the
 //! macro has these functions in scope: `xor`, `xor5`, `rol::<N>`, `chi(a, b, c) = a ^ (!b & c)` and
