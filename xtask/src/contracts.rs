@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::{root, run as run_command};
+use crate::{cargo, root, run as run_command};
 
 /// The most bytes of code that a chain takes (EIP-170).
 const MAX_CODE_BYTES: usize = 24_576;
@@ -43,6 +43,36 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
     }
     println!("the artifacts are what the sources compile to");
     Ok(())
+}
+
+/// `cargo xtask bench gas [ARTIFACT…]`: what steps cost, ours and those of other artifacts.
+pub(crate) fn gas(artifacts: &[&str]) -> Result<()> {
+    let mut example = example("gas");
+    for artifact in artifacts {
+        example.arg(std::path::absolute(artifact)?);
+    }
+    run_command(&mut example)
+}
+
+/// `cargo xtask soak`: random states, on the reference and on our contract.
+pub(crate) fn soak(options: &[&str]) -> Result<()> {
+    run_command(example("soak").args(options))
+}
+
+/// What needs an EVM is an example of the crate that has one.
+pub(crate) fn example(name: &str) -> Command {
+    let mut example = cargo();
+    example.args([
+        "run",
+        "--release",
+        "--quiet",
+        "--package",
+        "tribunal-onchain",
+        "--example",
+        name,
+    ]);
+    example.arg("--");
+    example
 }
 
 /// The pinned compiler, installed.

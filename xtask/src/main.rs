@@ -21,6 +21,8 @@ const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
 Commands:
+  bench gas [FILE...]
+                     what a step costs on chain, by class: our contract, and compiled ones beside it
   check              the gate: everything that CI runs
   contracts          compiles contracts/ into contracts/artifacts/, with Node
   contracts --check  and says whether the artifacts are what the sources compile to
@@ -28,6 +30,8 @@ Commands:
   guests --update    and stores the MIPS64 ones in guests/elf/, from where the command line embeds them
   guests --check     and says whether the stored ones are the same, byte for byte
   fixtures DIR       makes testdata/transactions/ of the chain data in DIR
+  soak [--steps N] [--seed S]
+                     random states on the reference and on our contract, until they differ
   testdata [DIR]     shows that the copies in testdata/ are the originals: by their SHA-256, or those in DIR
   tidy               the house rules that a compiler does not know
   vectors [--engine E] FILE...
@@ -40,11 +44,13 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
+        ["bench", "gas", ref artifacts @ ..] => contracts::gas(artifacts),
         ["check"] => check::run(),
         ["contracts", ref options @ ..] => contracts::run(options),
         ["guests", ref options @ ..] => guests::run(options),
         ["fixtures", source] => fixtures(source),
         ["fuzz", ref options @ ..] => fuzz::run(options),
+        ["soak", ref options @ ..] => contracts::soak(options),
         ["testdata", ref options @ ..] => testdata::run(options),
         ["tidy"] => tidy::run(),
         ["vectors", ref options @ ..] => vectors::run(options),

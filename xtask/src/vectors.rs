@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use tribunal_conformance::{failures, read_vectors, reference};
 
-use crate::{cargo, run as run_command};
+use crate::contracts::example;
+use crate::run as run_command;
 
 /// Failures shown in full; the rest is counted.
 const SHOWN: usize = 20;
@@ -42,16 +43,7 @@ fn run_reference(files: &[&str]) -> Result<()> {
 
 /// The contract runs in an example of its crate, because that needs an EVM.
 fn run_contract(files: &[&str]) -> Result<()> {
-    let mut example = cargo();
-    example.args([
-        "run",
-        "--release",
-        "--package",
-        "tribunal-onchain",
-        "--example",
-        "vectors",
-        "--",
-    ]);
+    let mut example = example("vectors");
     for file in files {
         example.arg(std::path::absolute(file)?);
     }
