@@ -21,7 +21,7 @@ const MAY_KNOW: [(&str, &[&str]); 13] = [
     ("guest", &["keccak", "preimage"]),
     ("conformance", &["keccak", "machine", "memory", "mips64", "preimage"]),
     ("fuzz", &["conformance", "keccak", "machine", "memory", "mips64", "preimage"]),
-    ("onchain", &["conformance", "keccak", "machine", "memory", "mips64", "preimage"]),
+    ("onchain", &["keccak", "machine", "preimage"]),
     ("cli", &["host", "keccak", "machine", "memory", "mips64", "preimage"]),
     ("guests/transactions", &["guest", "keccak", "preimage"]),
     ("xtask", &["conformance", "fuzz"]),
