@@ -196,9 +196,7 @@ pub(crate) fn read_symbols(path: &Path) -> Result<Symbols> {
     } else {
         read_whole(&mut source, path, SYMBOLS_LIMIT, "more than any symbols")?
     };
-    let symbols: Symbols = serde_json::from_slice(&text).map_err(|error| {
+    serde_json::from_slice(&text).map_err(|error| {
         Failure::input(format!("{} does not hold symbols: {error}", path.display()))
-    })?;
-    // A file that others made need not be in order.
-    Ok(Symbols::new(symbols.as_slice().to_vec()))
+    })
 }
