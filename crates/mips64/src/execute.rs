@@ -304,7 +304,7 @@ impl<R: Recorder> Cpu<'_, R> {
 impl<R: Recorder> Cpu<'_, R> {
     #[inline]
     fn address(&self, f: Fields) -> u64 {
-        self.thread.registers[f.rs()].wrapping_add(f.signed_immediate())
+        effective_address(self.thread, f.0)
     }
 
     /// rt = value of (word, address, rt)
@@ -381,6 +381,13 @@ impl<R: Recorder> Cpu<'_, R> {
     pub(crate) fn syscall(&mut self, _word: u32) -> Execution {
         Ok(Flow::Syscall)
     }
+}
+
+/// The address that a load or a store of `thread` means.
+#[inline]
+pub(crate) fn effective_address(thread: &Thread, instruction: u32) -> u64 {
+    let f = Fields(instruction);
+    thread.registers[f.rs()].wrapping_add(f.signed_immediate())
 }
 
 /// What every store does to a reservation of the same 8-byte word, whoever made it and whatever its

@@ -6,9 +6,12 @@
 
 use tribunal_memory::{Memory, PROOF_BYTES, Proof};
 
-use crate::state::State;
+use crate::execute::effective_address;
+use crate::instructions::{Op, Syntax, decode};
+use crate::state::{LlReservation, QUANTUM, State, Thread};
 use crate::step::Recorder;
-use crate::witness::THREAD_WITNESS_BYTES;
+use crate::syscall::touched_by_syscall;
+use crate::witness::{StateWitness, THREAD_WITNESS_BYTES};
 
 /// Where the memory proofs begin in proof data.
 pub const MEMORY_PROOFS_OFFSET: usize = THREAD_WITNESS_BYTES + 32;
@@ -55,5 +58,30 @@ impl Recorder for ProofRecorder {
 
     fn second_access(&mut self, memory: &mut Memory, address: u64) {
         self.second = Some(memory.proof(address));
+    }
+}
+
+impl StateWitness {
+    /// The address whose word the next step reads or writes first, if it touches memory at all
+    /// besides its instruction: where memory proof 1 belongs. What stands in the place of a proof
+    /// that is not needed, the contract ignores.
+    pub fn touched(&self, thread: &Thread, instruction: u32) -> Option<u64> {
+        let scheduled = thread.exited != 0 || self.steps_since_switch >= QUANTUM;
+        if self.exited != 0 || scheduled || !thread.pc.is_multiple_of(4) {
+            return None;
+        }
+        match decode(instruction)? {
+            Op::Syscall => touched_by_syscall(thread),
+            op if op.row().syntax == Syntax::RtOffset => {
+                let address = effective_address(thread, instruction);
+                let reserved = |status| LlReservation { status, address, owner: thread.id };
+                match op {
+                    Op::Sc if self.reservation != reserved(1) => None,
+                    Op::Scd if self.reservation != reserved(2) => None,
+                    _ => Some(address),
+                }
+            }
+            _ => None,
+        }
     }
 }

@@ -460,6 +460,18 @@ impl Thread {
     }
 }
 
+/// The address whose word the syscall that `thread` stands at looks at first.
+pub(crate) fn touched_by_syscall(thread: &Thread) -> Option<u64> {
+    let [number, a0, a1] = [2, 4, 5].map(|register| thread.registers[register]);
+    match (Syscall::by_number(number)?.kind, a0) {
+        (SyscallKind::Read, FD_PREIMAGE_READ) | (SyscallKind::Write, FD_PREIMAGE_WRITE) => Some(a1),
+        (SyscallKind::ClockGettime, CLOCK_REALTIME | CLOCK_MONOTONIC) => Some(a1),
+        (SyscallKind::Futex, _) if a1 == FUTEX_WAIT_PRIVATE => Some(a0),
+        (SyscallKind::Getrandom, _) => Some(a0),
+        _ => None,
+    }
+}
+
 fn fcntl(fd: u64, command: u64) -> Answer {
     match (command, fd) {
         (F_GETFD, FD_STDIN..=FD_PREIMAGE_WRITE) => Value(0),

@@ -275,20 +275,10 @@ impl Checks {
         self.add("memory holds the instruction", proven, hex_of(&root));
         let leaf = code.leaf().as_chunks::<4>().0;
         let instruction = u32::from_be_bytes(leaf[(thread.pc as usize & 31) / 4]);
-        if let Some(first) = proofs.get(1).filter(|proof| is_used(proof)) {
-            let touched = touched(&thread, instruction)
-                .into_iter()
-                .find(|&address| first.root(address) == fields.memory_root);
-            let finding = match touched {
-                Some(address) => format!("at {:#x}", address & !7),
-                None => "at no address that the step touches".into(),
-            };
-            self.add("memory holds the word it touches", touched.is_some(), finding);
-        }
-        if let Some(second) = proofs.get(2).filter(|proof| is_used(proof)) {
-            // It is held against memory after the first word was written.
-            let finding = hex_of(second.leaf());
-            self.add("there is a second word, for clock_gettime", true, finding);
+        if let Some(address) = fields.touched(&thread, instruction) {
+            let root = proofs.get(1)?.root(address);
+            let finding = format!("at {:#x}", address & !7);
+            self.add("memory holds the word it touches", root == fields.memory_root, finding);
         }
         Some(ThreadView {
             id: thread.id,
@@ -323,19 +313,6 @@ impl Checks {
         };
         self.add("the preimage belongs to the key", checked.is_ok(), finding);
     }
-}
-
-/// A slot of proof data that the step does not need is zero.
-fn is_used(proof: &Proof) -> bool {
-    proof.as_bytes().iter().any(|&byte| byte != 0)
-}
-
-/// Addresses that a step may touch first: of loads and stores, and the buffers of syscalls.
-fn touched(thread: &Thread, instruction: u32) -> [u64; 3] {
-    let base = thread.registers[(instruction >> 21 & 0x1f) as usize];
-    let offset = i64::from(instruction as i16) as u64;
-    let [a0, a1] = [thread.registers[4], thread.registers[5]];
-    [base.wrapping_add(offset), a0, a1]
 }
 
 fn oracle(proof: &ProofFile) -> Option<OracleView> {
