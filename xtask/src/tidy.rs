@@ -47,7 +47,10 @@ const IMPURE: [&str; 10] = [
 ];
 
 /// The only maps without an order in pure crates: looked up, never iterated.
-const MAY_HASH: [&str; 1] = ["crates/memory/src/tree.rs"];
+const MAY_HASH: [&str; 2] = ["crates/memory/src/tree.rs", "crates/memory/src/upper_tree.rs"];
+
+/// The only threads in pure crates: each result has a place of its own, whoever computes it.
+const MAY_SPAWN: [&str; 1] = ["crates/memory/src/page_tree.rs"];
 
 const MAX_FILE_BYTES: u64 = 2 << 20;
 const MAX_TESTDATA_BYTES: u64 = 20 << 20;
@@ -121,7 +124,11 @@ fn check_source(path: &Path, complaints: &mut Vec<String>) -> Result<()> {
         }
         let code = line.split("//").next().unwrap_or_default();
         if pure {
+            let may_spawn = MAY_SPAWN.iter().any(|file| path == Path::new(file));
             for word in IMPURE.iter().filter(|word| code.contains(**word)) {
+                if *word == "std::thread" && may_spawn {
+                    continue;
+                }
                 complain(number + 1, &format!("{word} in a crate whose results reach a state"));
             }
             if code.contains("HashMap") && !MAY_HASH.iter().any(|file| path == Path::new(file)) {

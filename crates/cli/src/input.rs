@@ -5,7 +5,9 @@ use std::io::{self, BufRead, BufReader, Read, stdin};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
-use tribunal_machine::{FileError, Machine, ProofFile, StateFileError, Symbols, check_state_path};
+use tribunal_machine::{
+    FileError, ProofFile, ReadState, StateFileError, Symbols, check_state_path,
+};
 use tribunal_mips64::{ElfError, KNOWN_VERSIONS, Mips64, load_elf};
 
 use crate::failure::{Failure, Result};

@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tempfile::TempDir;
 use tribunal_conformance::{Random, generate, generate_program};
-use tribunal_machine::{Machine, load_state, save_state};
+use tribunal_machine::{Machine, ReadState, load_state, save_state};
 use tribunal_memory::PAGE_SIZE;
 use tribunal_mips64::{Mips64, State};
 

@@ -3,7 +3,7 @@
 
 use tribunal_conformance::{Random, Start, generate, generate_program};
 use tribunal_keccak::{Hash, hash_pair, keccak256};
-use tribunal_machine::{Fault, Host, Machine, Pause, StepProof, StopOn, Stream};
+use tribunal_machine::{Fault, Host, Machine, Pause, ReadState, StepProof, StopOn, Stream};
 use tribunal_memory::{Memory, PAGE_SIZE, PROOF_BYTES, PageData, Proof};
 use tribunal_mips64::{
     LlReservation, MEMORY_PROOFS_OFFSET, Mips64, PROOF_DATA_BYTES, QUANTUM, State,

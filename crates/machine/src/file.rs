@@ -11,7 +11,7 @@ use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use crate::Machine;
+use crate::{Machine, ReadState};
 
 /// Whether a path names a gzip file: by its suffix alone.
 pub fn is_gzip(path: &Path) -> bool {
@@ -39,7 +39,7 @@ pub fn check_state_path(path: &Path) -> Result<(), FileError> {
 ///
 /// # Errors
 /// If there is no such file, it cannot be read, or it holds no state of this machine.
-pub fn load_state<M: Machine>(path: &Path, max_bytes: u64) -> Result<M, FileError> {
+pub fn load_state<M: ReadState>(path: &Path, max_bytes: u64) -> Result<M, FileError> {
     check_state_path(path)?;
     let file =
         File::open(path).map_err(|error| FileError::Read { path: path.to_owned(), error })?;

@@ -76,12 +76,6 @@ pub trait Machine: Sized {
     /// What the last step read from a preimage.
     fn last_preimage_read(&self) -> Option<PreimageRead>;
 
-    /// Reads a state of at most `max_bytes` bytes ([`Machine::state_bytes`]).
-    ///
-    /// # Errors
-    /// If these bytes are not a state of this machine.
-    fn read_state(source: &mut dyn Read, max_bytes: u64) -> Result<Self, StateFileError>;
-
     /// Writes the state: the same bytes for the same state, always.
     ///
     /// # Errors
@@ -90,6 +84,15 @@ pub trait Machine: Sized {
 
     /// What the run so far did, for people and for `--debug-info`.
     fn statistics(&self) -> Statistics;
+}
+
+/// A machine that state files can be read into.
+pub trait ReadState: Machine {
+    /// Reads a state of at most `max_bytes` bytes ([`Machine::state_bytes`]).
+    ///
+    /// # Errors
+    /// If these bytes are not a state of this machine.
+    fn read_state(source: &mut dyn Read, max_bytes: u64) -> Result<Self, StateFileError>;
 }
 
 /// What a machine asks of the world around it.

@@ -4,19 +4,26 @@
 //! Knows pages, words and hashes. Knows nothing of instructions, threads, files or limits: whoever
 //! runs a machine decides how many pages are too many.
 
-mod page;
+mod page_tree;
+mod pages;
 mod proof;
+mod storage;
 mod tree;
-
-use std::collections::BTreeMap;
+mod upper_tree;
 
 use tribunal_keccak::Hash;
 
-pub use crate::page::{PAGE_SIZE, PageData};
+pub use crate::pages::Pages;
 pub use crate::proof::{PROOF_BYTES, PROOF_NODES, Proof};
+pub use crate::storage::{Changed, Storage};
 
-use crate::page::Page;
-use crate::tree::UpperTree;
+use crate::tree::Tree;
+
+/// Bytes in a page.
+pub const PAGE_SIZE: usize = 4096;
+
+/// The bytes of a page.
+pub type PageData = [u8; PAGE_SIZE];
 
 /// Bits of an address that select a byte within its page.
 pub const PAGE_ADDRESS_BITS: u32 = 12;
@@ -26,84 +33,69 @@ pub const PAGE_ADDRESS_BITS: u32 = 12;
 /// A page exists once something was written to it, even a zero, and then for ever; which zero pages
 /// exist is part of a state file, though not of the root. Reading creates nothing.
 #[derive(Clone)]
-pub struct Memory {
-    /// The slot in `pages` of each page that exists.
-    slots: BTreeMap<u64, u32>,
-    pages: Vec<Page>,
-    /// Recently used pages, by the low bits of the page index. A slot never moves, so an entry is
-    /// never wrong.
-    recent: Box<[Recent; RECENT_PAGES]>,
-    /// The page that instructions came from last: data must not push it out of `recent`.
-    code: Recent,
-    /// Slots of the pages that changed since the tree was last brought up to date.
-    changed: Vec<u32>,
-    tree: UpperTree,
+pub struct Memory<S = Pages> {
+    storage: S,
+    tree: Tree,
 }
-
-/// A page index and its slot.
-#[derive(Clone, Copy)]
-struct Recent {
-    index: u64,
-    slot: u32,
-}
-
-impl Recent {
-    /// No page has this index: an index has 52 bits.
-    const NONE: Self = Self { index: u64::MAX, slot: 0 };
-}
-
-const RECENT_PAGES: usize = 1024;
 
 impl Memory {
     /// A memory without pages: every byte reads as zero.
     pub fn new() -> Self {
-        Self {
-            slots: BTreeMap::new(),
-            pages: Vec::new(),
-            recent: Box::new([Recent::NONE; RECENT_PAGES]),
-            code: Recent::NONE,
-            changed: Vec::new(),
-            tree: UpperTree::new(),
+        Self::over(Pages::default())
+    }
+}
+
+impl<S: Storage> Memory<S> {
+    /// A memory of what `storage` holds, all of which counts as changed there.
+    pub fn over(storage: S) -> Self {
+        Self { storage, tree: Tree::default() }
+    }
+
+    /// What holds the bytes.
+    pub fn storage(&self) -> &S {
+        &self.storage
+    }
+
+    /// What holds the bytes. Nothing is wrong with changing them, as long as it notes the change.
+    #[inline]
+    pub fn storage_mut(&mut self) -> &mut S {
+        &mut self.storage
+    }
+
+    /// The same pages, kept by another storage, which is empty.
+    pub fn move_to<T: Storage>(self, mut storage: T) -> Memory<T> {
+        for index in self.storage.indices() {
+            storage.touch(index);
+            if let Some(data) = self.storage.page(index) {
+                storage.write_within_page(index << PAGE_ADDRESS_BITS, data);
+            }
         }
+        Memory::over(storage)
     }
 
     /// The 8-byte word at `address`; the low three bits of `address` are ignored.
     #[inline]
     pub fn word(&mut self, address: u64) -> u64 {
-        match self.slot_for_reading(address) {
-            Some(slot) => self.pages[slot as usize].word(address),
-            None => 0,
-        }
+        self.storage.word(address)
     }
 
     /// The 4-byte instruction at `address`; the low two bits of `address` are ignored.
     #[inline]
     pub fn instruction(&mut self, address: u64) -> u32 {
-        let index = page_index(address);
-        if self.code.index != index {
-            let Some(slot) = self.slot_for_reading(address) else { return 0 };
-            self.code = Recent { index, slot };
-        }
-        self.pages[self.code.slot as usize].instruction(address)
+        self.storage.instruction(address)
     }
 
     /// Stores an 8-byte word; the low three bits of `address` are ignored. Creates the page.
     #[inline]
     pub fn set_word(&mut self, address: u64, word: u64) {
-        let slot = self.slot_for_writing(page_index(address));
-        let page = &mut self.pages[slot as usize];
-        if page.is_clean() {
-            self.changed.push(slot);
-        }
-        page.set_word(address, word);
+        self.storage.set_word(address, word);
     }
 
     /// The 8-byte word at `address`, like [`Memory::word`], for those who only look.
     pub fn peek(&self, address: u64) -> u64 {
-        match self.slots.get(&page_index(address)) {
-            Some(&slot) => self.pages[slot as usize].word(address),
-            None => 0,
-        }
+        let offset = address as usize % PAGE_SIZE / 8;
+        let page = self.storage.page(page_index(address));
+        page.map_or(0, |page| u64::from_be_bytes(page.as_chunks().0[offset]))
     }
 
     /// Makes the page `index` (an address divided by 4096) exist.
@@ -111,7 +103,7 @@ impl Memory {
     /// # Panics
     /// If `index` has more than the 52 bits that an address divided by 4096 can have.
     pub fn touch(&mut self, index: u64) {
-        self.slot_for_writing(index);
+        self.storage.touch(index);
     }
 
     /// Writes `bytes` from `address` on, wrapping at the end of the address space.
@@ -119,13 +111,7 @@ impl Memory {
         while !bytes.is_empty() {
             let offset = (address % PAGE_SIZE as u64) as usize;
             let (head, rest) = bytes.split_at(bytes.len().min(PAGE_SIZE - offset));
-            let slot = self.slot_for_writing(page_index(address));
-            let page = &mut self.pages[slot as usize];
-            let was_clean = page.is_clean();
-            page.write(offset, head);
-            if was_clean && !page.is_clean() {
-                self.changed.push(slot);
-            }
+            self.storage.write_within_page(address, head);
             address = address.wrapping_add(head.len() as u64);
             bytes = rest;
         }
@@ -136,11 +122,8 @@ impl Memory {
         while !bytes.is_empty() {
             let offset = (address % PAGE_SIZE as u64) as usize;
             let (head, rest) = bytes.split_at_mut(bytes.len().min(PAGE_SIZE - offset));
-            match self.slots.get(&page_index(address)) {
-                Some(&slot) => {
-                    let data = self.pages[slot as usize].data();
-                    head.copy_from_slice(&data[offset..offset + head.len()]);
-                }
+            match self.storage.page(page_index(address)) {
+                Some(data) => head.copy_from_slice(&data[offset..offset + head.len()]),
                 None => head.fill(0),
             }
             address = address.wrapping_add(head.len() as u64);
@@ -150,87 +133,34 @@ impl Memory {
 
     /// How many pages exist.
     pub fn page_count(&self) -> usize {
-        self.pages.len()
+        self.storage.page_count()
     }
 
     /// Whether the page `index` exists.
     pub fn has_page(&self, index: u64) -> bool {
-        self.slots.contains_key(&index)
+        self.storage.page(index).is_some()
     }
 
     /// Every page that exists with its index, in ascending order.
     pub fn pages(&self) -> impl Iterator<Item = (u64, &PageData)> {
-        self.slots.iter().map(|(&index, &slot)| (index, self.pages[slot as usize].data()))
+        let page = |index| Some((index, self.storage.page(index)?));
+        self.storage.indices().filter_map(page)
     }
 
     /// The root of the tree over all of memory (spec: MIPS64 FPVM §1.4).
     ///
-    /// Costs what changed since the last call: seven hashes for a changed 32-byte leaf within its
-    /// page, fewer where leaves share a path, and 52 above it, shared between pages likewise.
+    /// Costs what changed since the last call: 127 hashes for a page the first two times, from then
+    /// on seven for a changed 32-byte leaf, fewer where leaves share a path; and 52 above a page,
+    /// shared between pages likewise.
     pub fn root(&mut self) -> Hash {
-        self.update_tree();
+        self.tree.update(&mut self.storage);
         self.tree.root()
     }
 
     /// The leaf that holds `address` and its siblings up to the root.
     pub fn proof(&mut self, address: u64) -> Proof {
-        self.update_tree();
-        let index = page_index(address);
-        let mut proof = Proof::of_untouched_memory();
-        if let Some(&slot) = self.slots.get(&index) {
-            self.pages[slot as usize].prove(address, proof.within_page_mut());
-        }
-        self.tree.prove(index, proof.above_page_mut());
-        proof
-    }
-
-    fn update_tree(&mut self) {
-        if self.changed.is_empty() {
-            return;
-        }
-        page::rehash(&mut self.pages, &self.changed);
-        let pages = &self.pages;
-        self.tree.update(self.changed.drain(..).map(|slot| {
-            let page = &pages[slot as usize];
-            (page.index(), page.root())
-        }));
-    }
-
-    #[inline]
-    fn slot_for_reading(&mut self, address: u64) -> Option<u32> {
-        let index = page_index(address);
-        let recent = self.recent[recent_place(index)];
-        if recent.index == index { Some(recent.slot) } else { self.find_slot(index) }
-    }
-
-    #[inline]
-    fn slot_for_writing(&mut self, index: u64) -> u32 {
-        let recent = self.recent[recent_place(index)];
-        if recent.index == index {
-            return recent.slot;
-        }
-        match self.find_slot(index) {
-            Some(slot) => slot,
-            None => self.create_page(index),
-        }
-    }
-
-    #[cold]
-    fn find_slot(&mut self, index: u64) -> Option<u32> {
-        let slot = *self.slots.get(&index)?;
-        self.recent[recent_place(index)] = Recent { index, slot };
-        Some(slot)
-    }
-
-    #[cold]
-    fn create_page(&mut self, index: u64) -> u32 {
-        assert!(index < 1 << 52, "a page index has 52 bits");
-        let slot =
-            u32::try_from(self.pages.len()).expect("fewer than 2^32 pages fit in any memory");
-        self.pages.push(Page::new(index));
-        self.slots.insert(index, slot);
-        self.recent[recent_place(index)] = Recent { index, slot };
-        slot
+        self.tree.update(&mut self.storage);
+        self.tree.prove(address, self.storage.page(page_index(address)))
     }
 }
 
@@ -240,7 +170,7 @@ impl Default for Memory {
     }
 }
 
-impl std::fmt::Debug for Memory {
+impl<S: Storage> std::fmt::Debug for Memory<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Memory").field("pages", &self.page_count()).finish_non_exhaustive()
     }
@@ -249,11 +179,6 @@ impl std::fmt::Debug for Memory {
 #[inline]
 fn page_index(address: u64) -> u64 {
     address >> PAGE_ADDRESS_BITS
-}
-
-#[inline]
-fn recent_place(index: u64) -> usize {
-    index as usize % RECENT_PAGES
 }
 
 #[cfg(test)]
@@ -282,19 +207,6 @@ mod tests {
         let mut bytes = [0xaa; 4];
         memory.read(0xffff_ffff_ffff_fffe, &mut bytes);
         assert_eq!(bytes, [7, 8, 0, 0]);
-    }
-
-    #[test]
-    fn pages_that_share_a_place_in_the_cache_stay_apart() {
-        let mut memory = Memory::new();
-        let stride = (RECENT_PAGES * PAGE_SIZE) as u64;
-        for i in 0..8 {
-            memory.set_word(i * stride, i + 1);
-        }
-        for i in 0..8 {
-            assert_eq!(memory.word(i * stride), i + 1);
-            assert_eq!(memory.instruction(i * stride + 4), i as u32 + 1);
-        }
     }
 
     #[test]

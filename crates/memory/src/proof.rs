@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use tribunal_keccak::{Hash, hash_pair};
 
-use crate::page::PAGE_LEVELS;
-use crate::tree::UPPER_LEVELS;
+use crate::page_tree::PAGE_LEVELS;
+use crate::upper_tree::UPPER_LEVELS;
 
 /// Levels of the tree: leaves are 32 bytes, an address has 64 bits.
 pub(crate) const TREE_DEPTH: usize = 59;

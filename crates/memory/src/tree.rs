@@ -1,72 +1,70 @@
-//! The 52 tree levels above the pages, sparse: only nodes above a page that was hashed are kept.
+//! The tree over all of memory: roots of pages, the trees of those that change often, and the
+//! levels above them.
 
 use std::collections::HashMap;
 
-use tribunal_keccak::{Hash, Node, hash_nodes};
+use tribunal_keccak::Hash;
 
-use crate::page::PAGE_LEVELS;
-use crate::proof::{TREE_DEPTH, ZERO_HASHES};
+use crate::page_tree::{PageTree, Rehash, prove, rehash, tree_of};
+use crate::proof::Proof;
+use crate::upper_tree::UpperTree;
+use crate::{PageData, Storage, page_index};
 
-/// Levels from the root of memory down to the roots of pages.
-pub(crate) const UPPER_LEVELS: usize = TREE_DEPTH - PAGE_LEVELS;
-
-#[derive(Clone)]
-pub(crate) struct UpperTree {
-    /// Nodes in heap order: 1 is the root, `2^52 + page index` the root of a page. A node that is
-    /// not here is the root of untouched memory. Looked up only, never iterated.
-    nodes: HashMap<u64, Hash, foldhash::fast::FixedState>,
+#[derive(Clone, Default)]
+pub(crate) struct Tree {
+    upper: UpperTree,
+    /// The trees of pages that changed again after their first hash. Looked up only, never iterated.
+    pages: HashMap<u64, Box<PageTree>, foldhash::fast::FixedState>,
 }
 
-impl UpperTree {
-    pub(crate) fn new() -> Self {
-        Self { nodes: HashMap::default() }
-    }
+/// Pages that are hashed before their roots go into the levels above: bounds what that holds.
+const PAGES_AT_ONCE: usize = 8192;
 
+impl Tree {
     pub(crate) fn root(&self) -> Hash {
-        self.node(1, 0)
+        self.upper.root()
     }
 
-    /// Takes in the new roots of pages (index and root) and rehashes the paths above them.
-    pub(crate) fn update(&mut self, pages: impl Iterator<Item = (u64, Hash)>) {
-        let mut changed: Vec<u64> = pages
-            .map(|(index, root)| {
-                let place = (1 << UPPER_LEVELS) | index;
-                self.nodes.insert(place, root);
-                place
-            })
-            .collect();
-        changed.sort_unstable();
-
-        let mut nodes: Vec<Node> = Vec::with_capacity(changed.len());
-        let mut hashes: Vec<Hash> = Vec::with_capacity(changed.len());
-        for depth in (0..UPPER_LEVELS).rev() {
-            for place in &mut changed {
-                *place >>= 1;
+    /// Takes in what changed in `storage`.
+    pub(crate) fn update<S: Storage>(&mut self, storage: &mut S) {
+        let changed = storage.take_changed();
+        for changed in changed.chunks(PAGES_AT_ONCE) {
+            let mut pages: Vec<Rehash<'_>> = changed
+                .iter()
+                .filter_map(|changed| {
+                    let data = storage.page(changed.index)?;
+                    let (leaves, tree) = match self.pages.remove(&changed.index) {
+                        Some(tree) => (changed.leaves, Some(tree)),
+                        None if self.upper.knows(changed.index) => {
+                            (u128::MAX, Some(Box::new([[0; 32]; 128])))
+                        }
+                        None => (u128::MAX, None),
+                    };
+                    Some(Rehash { index: changed.index, data, leaves, tree, root: [0; 32] })
+                })
+                .collect();
+            rehash(&mut pages);
+            self.upper.update(pages.iter().map(|page| (page.index, page.root)));
+            for page in pages {
+                if let Some(tree) = page.tree {
+                    self.pages.insert(page.index, tree);
+                }
             }
-            changed.dedup();
-            nodes.clear();
-            for &place in &changed {
-                let mut node = [0; 64];
-                node[..32].copy_from_slice(&self.node(place * 2, depth + 1));
-                node[32..].copy_from_slice(&self.node(place * 2 + 1, depth + 1));
-                nodes.push(node);
-            }
-            hashes.resize(nodes.len(), [0; 32]);
-            hash_nodes(&nodes, &mut hashes);
-            self.nodes.extend(changed.iter().copied().zip(hashes.iter().copied()));
         }
     }
 
-    /// Fills in the siblings on the way from page `index` up to the root.
-    pub(crate) fn prove(&self, index: u64, siblings: &mut [Hash; UPPER_LEVELS]) {
-        let mut place = (1 << UPPER_LEVELS) | index;
-        for (depth, sibling) in (1..=UPPER_LEVELS).rev().zip(siblings) {
-            *sibling = self.node(place ^ 1, depth);
-            place >>= 1;
+    /// Proves the leaf that holds `address`, whose page is `data` if it exists.
+    pub(crate) fn prove(&self, address: u64, data: Option<&PageData>) -> Proof {
+        let index = page_index(address);
+        let mut proof = Proof::of_untouched_memory();
+        if let Some(data) = data {
+            let nodes = proof.within_page_mut();
+            match self.pages.get(&index) {
+                Some(tree) => prove(address, data, tree, nodes),
+                None => prove(address, data, &tree_of(data), nodes),
+            }
         }
-    }
-
-    fn node(&self, place: u64, depth: usize) -> Hash {
-        self.nodes.get(&place).copied().unwrap_or(ZERO_HASHES[TREE_DEPTH - depth])
+        self.upper.prove(index, proof.above_page_mut());
+        proof
     }
 }

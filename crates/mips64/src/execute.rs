@@ -1,7 +1,7 @@
 //! The rules behind the instruction table: where operands come from, where results go, and how the
 //! thread moves on. The contract is right where it differs from a MIPS processor.
 
-use tribunal_memory::Memory;
+use tribunal_memory::{Memory, Storage};
 use tribunal_preimage::OracleError;
 
 use crate::state::{LlReservation, Thread};
@@ -9,9 +9,9 @@ use crate::statistics::Tracker;
 use crate::step::Recorder;
 
 /// What one instruction can reach: its thread and memory, not the other threads.
-pub(crate) struct Cpu<'a, R> {
+pub(crate) struct Cpu<'a, S, R> {
     pub(crate) thread: &'a mut Thread,
-    pub(crate) memory: &'a mut Memory,
+    pub(crate) memory: &'a mut Memory<S>,
     pub(crate) reservation: &'a mut LlReservation,
     pub(crate) statistics: &'a mut Tracker,
     pub(crate) recorder: &'a mut R,
@@ -134,7 +134,7 @@ impl Thread {
 }
 
 /// Registers to register.
-impl<R: Recorder> Cpu<'_, R> {
+impl<S: Storage, R: Recorder> Cpu<'_, S, R> {
     /// rd = value of (rs, rt)
     #[inline]
     pub(crate) fn register(&mut self, word: u32, value: impl Fn(u64, u64) -> u64) -> Execution {
@@ -196,7 +196,7 @@ impl<R: Recorder> Cpu<'_, R> {
 }
 
 /// HI and LO.
-impl<R: Recorder> Cpu<'_, R> {
+impl<S: Storage, R: Recorder> Cpu<'_, S, R> {
     /// rd = value of (hi, lo)
     #[inline]
     pub(crate) fn move_from(&mut self, word: u32, value: impl Fn(u64, u64) -> u64) -> Execution {
@@ -234,7 +234,7 @@ impl<R: Recorder> Cpu<'_, R> {
 }
 
 /// Branches and jumps.
-impl<R: Recorder> Cpu<'_, R> {
+impl<S: Storage, R: Recorder> Cpu<'_, S, R> {
     #[inline]
     fn check_delay_slot(&self) -> Result<(), Box<GuestFault>> {
         if self.thread.next_pc == self.thread.pc.wrapping_add(4) {
@@ -301,7 +301,7 @@ impl<R: Recorder> Cpu<'_, R> {
 }
 
 /// Memory.
-impl<R: Recorder> Cpu<'_, R> {
+impl<S: Storage, R: Recorder> Cpu<'_, S, R> {
     #[inline]
     fn address(&self, f: Fields) -> u64 {
         effective_address(self.thread, f.0)

@@ -3,6 +3,8 @@
 //! Decoding, execution, disassembly and the list that tests and documents are held against all come
 //! from these rows. A word that no row matches is a fault.
 
+use tribunal_memory::Storage;
+
 use crate::execute::{
     Cpu, Execution, bits_32, byte, half, insert_byte, insert_half, insert_word, quotient_32,
     quotient_64, quotient_u32, quotient_u64, shift_within, sign_extend_8, sign_extend_16,
@@ -101,8 +103,8 @@ macro_rules! instructions {
 
         /// Executes one instruction of the active thread.
         #[inline]
-        pub(crate) fn execute<R: Recorder>(
-            cpu: &mut Cpu<'_, R>,
+        pub(crate) fn execute<S: Storage, R: Recorder>(
+            cpu: &mut Cpu<'_, S, R>,
             op: Op,
             instruction: u32,
         ) -> Execution {

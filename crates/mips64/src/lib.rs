@@ -22,9 +22,10 @@ use std::sync::Arc;
 
 use tribunal_keccak::Hash;
 use tribunal_machine::{
-    Blame, Fault, Host, Machine, Pause, PreimageRead, StateFileError, Statistics, Status,
-    StepProof, StopOn,
+    Blame, Fault, Host, Machine, Pause, PreimageRead, ReadState, StateFileError, Statistics,
+    Status, StepProof, StopOn,
 };
+use tribunal_memory::{Pages, Storage};
 use tribunal_preimage::{Fault as OracleFault, Key};
 
 pub use crate::disassemble::{REGISTER_NAMES, disassemble};
@@ -66,8 +67,8 @@ pub const KNOWN_VERSIONS: [&str; 9] = [
 
 /// The machine: a [`State`], and what it remembers between steps that is not part of it.
 #[derive(Clone, Debug)]
-pub struct Mips64 {
-    state: State,
+pub struct Mips64<S: Storage = Pages> {
+    state: State<S>,
     preimage: Option<CachedPreimage>,
     statistics: Tracker,
 }
@@ -82,20 +83,34 @@ struct CachedPreimage {
     read: (u64, u64),
 }
 
-impl Mips64 {
+impl<S: Storage> Mips64<S> {
     /// A machine that goes on from `state`.
-    pub fn new(state: State) -> Self {
+    pub fn new(state: State<S>) -> Self {
         Self { state, preimage: None, statistics: Tracker::default() }
     }
 
     /// The state.
-    pub fn state(&self) -> &State {
+    pub fn state(&self) -> &State<S> {
         &self.state
     }
 
+    /// The state, for an engine that takes the plain steps itself and leaves the others to this one.
+    ///
+    /// A state that no steps lead to gets no worse answers here than from [`Mips64::new`].
+    #[inline]
+    pub fn state_mut(&mut self) -> &mut State<S> {
+        &mut self.state
+    }
+
     /// The state, when the run is over.
-    pub fn into_state(self) -> State {
+    pub fn into_state(self) -> State<S> {
         self.state
+    }
+
+    /// The same machine at the same moment, its memory kept by another storage, which is empty.
+    pub fn move_to<T: Storage>(self, storage: T) -> Mips64<T> {
+        let Self { state, preimage, statistics } = self;
+        Mips64 { state: state.move_to(storage), preimage, statistics }
     }
 
     /// Takes exactly one step, proving nothing.
@@ -135,7 +150,7 @@ impl Mips64 {
     }
 }
 
-impl Machine for Mips64 {
+impl<S: Storage> Machine for Mips64<S> {
     const NAME: &'static str = VERSION_NAME;
 
     fn step(&self) -> u64 {
@@ -221,16 +236,18 @@ impl Machine for Mips64 {
         })
     }
 
-    fn read_state(source: &mut dyn Read, max_bytes: u64) -> Result<Self, StateFileError> {
-        state_file::read(source, max_bytes).map(Self::new)
-    }
-
     fn write_state(&self, sink: &mut dyn Write) -> io::Result<()> {
         state_file::write(&self.state, sink)
     }
 
     fn statistics(&self) -> Statistics {
         self.statistics.totals()
+    }
+}
+
+impl ReadState for Mips64 {
+    fn read_state(source: &mut dyn Read, max_bytes: u64) -> Result<Self, StateFileError> {
+        state_file::read(source, max_bytes).map(Self::new)
     }
 }
 

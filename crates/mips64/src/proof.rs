@@ -4,7 +4,7 @@
 //! of the instruction, of the first word a step touches, of the second one (clock_gettime only).
 //! Proofs that a step does not need are zero.
 
-use tribunal_memory::{Memory, PROOF_BYTES, Proof};
+use tribunal_memory::{Memory, PROOF_BYTES, Proof, Storage};
 
 use crate::execute::effective_address;
 use crate::instructions::{Op, Syntax, decode};
@@ -20,7 +20,7 @@ pub const MEMORY_PROOFS_OFFSET: usize = THREAD_WITNESS_BYTES + 32;
 pub const PROOF_DATA_BYTES: usize = MEMORY_PROOFS_OFFSET + 3 * PROOF_BYTES;
 
 /// The part of proof data that is known before the step: thread, inner root and instruction.
-pub(crate) fn encode_proof_data(state: &mut State) -> Vec<u8> {
+pub(crate) fn encode_proof_data<S: Storage>(state: &mut State<S>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(PROOF_DATA_BYTES);
     let stack = state.active_stack_mut();
     // Without an active thread the step fails before anyone looks at a proof.
@@ -52,11 +52,11 @@ impl ProofRecorder {
 }
 
 impl Recorder for ProofRecorder {
-    fn access(&mut self, memory: &mut Memory, address: u64) {
+    fn access<S: Storage>(&mut self, memory: &mut Memory<S>, address: u64) {
         self.first = Some(memory.proof(address));
     }
 
-    fn second_access(&mut self, memory: &mut Memory, address: u64) {
+    fn second_access<S: Storage>(&mut self, memory: &mut Memory<S>, address: u64) {
         self.second = Some(memory.proof(address));
     }
 }

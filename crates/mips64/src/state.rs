@@ -4,7 +4,7 @@
 //! so a state with another value than 0 or 1 must keep it too.
 
 use tribunal_keccak::{Hash, hash_pair, keccak256};
-use tribunal_memory::{Memory, PAGE_SIZE};
+use tribunal_memory::{Memory, PAGE_SIZE, Pages, Storage};
 
 use crate::witness::{EMPTY_STACK_ROOT, THREAD_WITNESS_BYTES};
 
@@ -23,9 +23,9 @@ pub const QUANTUM: u64 = 100_000;
 
 /// A state of the machine (spec: MIPS64 FPVM §1.2).
 #[derive(Clone, Debug)]
-pub struct State {
+pub struct State<S: Storage = Pages> {
     /// Memory.
-    pub memory: Memory,
+    pub memory: Memory<S>,
     /// The preimage that reads of fd 5 read.
     pub preimage_key: [u8; 32],
     /// Where the next read begins, the 8 bytes of the length prefix counted.
@@ -74,6 +74,28 @@ impl State {
             right: ThreadStack::default(),
             next_thread_id: 1,
             last_hint: Vec::new(),
+        }
+    }
+}
+
+impl<S: Storage> State<S> {
+    /// The same state, its memory kept by another storage, which is empty.
+    pub fn move_to<T: Storage>(self, storage: T) -> State<T> {
+        State {
+            memory: self.memory.move_to(storage),
+            preimage_key: self.preimage_key,
+            preimage_offset: self.preimage_offset,
+            heap: self.heap,
+            reservation: self.reservation,
+            exit_code: self.exit_code,
+            exited: self.exited,
+            step: self.step,
+            steps_since_switch: self.steps_since_switch,
+            traverse_right: self.traverse_right,
+            left: self.left,
+            right: self.right,
+            next_thread_id: self.next_thread_id,
+            last_hint: self.last_hint,
         }
     }
 

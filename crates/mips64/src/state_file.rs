@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 
 use tribunal_machine::StateFileError;
-use tribunal_memory::{Memory, PAGE_SIZE};
+use tribunal_memory::{Memory, PAGE_SIZE, Storage};
 
 use crate::state::{LlReservation, State, Thread, ThreadStack};
 use crate::witness::THREAD_WITNESS_BYTES;
@@ -12,7 +12,7 @@ use crate::{KNOWN_VERSIONS, STATE_VERSION, VERSION_NAME};
 /// Page indices have 52 bits.
 const LAST_PAGE: u64 = (1 << 52) - 1;
 
-pub(crate) fn write(state: &State, sink: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write<S: Storage>(state: &State<S>, sink: &mut dyn Write) -> io::Result<()> {
     sink.write_all(&[STATE_VERSION])?;
     put(sink, state.memory.page_count() as u64)?;
     for (index, data) in state.memory.pages() {

@@ -1,7 +1,7 @@
 //! One step: the scheduler, then fetch, decode and execute (spec: MIPS64 FPVM §1.8, in its order).
 
 use tribunal_machine::{Fault, Host};
-use tribunal_memory::Memory;
+use tribunal_memory::{Memory, Storage};
 
 use crate::Mips64;
 use crate::execute::{Cpu, Flow, GuestFault};
@@ -11,10 +11,10 @@ use crate::state::{QUANTUM, State, Thread};
 /// Is told of every memory access of a step before it happens, so that it can be proven.
 pub(crate) trait Recorder {
     /// The word at `address`, aligned down, is about to be read or written.
-    fn access(&mut self, memory: &mut Memory, address: u64);
+    fn access<S: Storage>(&mut self, memory: &mut Memory<S>, address: u64);
 
     /// The second word of a step is about to be written; the first one was.
-    fn second_access(&mut self, memory: &mut Memory, address: u64);
+    fn second_access<S: Storage>(&mut self, memory: &mut Memory<S>, address: u64);
 }
 
 /// Records nothing, at no cost.
@@ -22,17 +22,17 @@ pub(crate) struct NotProving;
 
 impl Recorder for NotProving {
     #[inline]
-    fn access(&mut self, _memory: &mut Memory, _address: u64) {}
+    fn access<S: Storage>(&mut self, _memory: &mut Memory<S>, _address: u64) {}
 
     #[inline]
-    fn second_access(&mut self, _memory: &mut Memory, _address: u64) {}
+    fn second_access<S: Storage>(&mut self, _memory: &mut Memory<S>, _address: u64) {}
 }
 
 fn no_active_thread() -> GuestFault {
     GuestFault::State("the active thread stack is empty")
 }
 
-impl Mips64 {
+impl<S: Storage> Mips64<S> {
     /// Takes one step, or leaves everything as it was.
     #[inline]
     pub(crate) fn step_with<R: Recorder>(

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use tribunal_machine::{Host, Stream};
+use tribunal_memory::Storage;
 use tribunal_preimage::Key;
 
 use crate::execute::{GuestFault, clear_reservation_at, word_32};
@@ -171,7 +172,7 @@ enum Answer {
 
 use Answer::{Error, Value};
 
-impl Mips64 {
+impl<S: Storage> Mips64<S> {
     /// Handles the syscall that the active thread stands at.
     pub(crate) fn syscall<R: Recorder>(
         &mut self,
@@ -326,7 +327,7 @@ impl Mips64 {
 }
 
 /// The preimage oracle: hints, keys, preimages.
-impl Mips64 {
+impl<S: Storage> Mips64<S> {
     /// Appends bytes to the key, which has room for the last 32, and begins at its start.
     fn write_preimage_key<R: Recorder>(
         &mut self,

@@ -1,6 +1,7 @@
 //! The witness: the bytes that a state hash commits to. The only definition of them.
 
 use tribunal_keccak::{Hash, keccak256};
+use tribunal_memory::Storage;
 
 use crate::state::{LlReservation, State, Thread};
 use crate::status;
@@ -17,7 +18,7 @@ pub const EMPTY_STACK_ROOT: Hash = [
     0x2b, 0x36, 0xe4, 0x91, 0xb3, 0x0a, 0x40, 0xb2, 0x40, 0x58, 0x49, 0xe5, 0x97, 0xba, 0x5f, 0xb5,
 ];
 
-impl State {
+impl<S: Storage> State<S> {
     /// The witness (spec: MIPS64 FPVM §1.2). Brings all cached hashes up to date.
     pub fn witness(&mut self) -> [u8; STATE_WITNESS_BYTES] {
         let mut bytes = Writer::<STATE_WITNESS_BYTES>::new();

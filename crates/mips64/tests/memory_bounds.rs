@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tribunal_conformance::assemble::{before, call};
 use tribunal_conformance::elf_file::{ElfFile, Segment};
-use tribunal_machine::{Host, Machine, StateFileError, StopOn, Stream, load_state};
+use tribunal_machine::{Host, Machine, ReadState, StateFileError, StopOn, Stream, load_state};
 use tribunal_mips64::{Mips64, State, load_elf};
 use tribunal_preimage::{Key, Oracle, OracleError};
 

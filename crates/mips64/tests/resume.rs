@@ -7,7 +7,7 @@ use tribunal_conformance::assemble::{
 };
 use tribunal_conformance::{RecordingHost, generate_program};
 use tribunal_keccak::Hash;
-use tribunal_machine::{Machine, StopOn};
+use tribunal_machine::{Machine, ReadState, StopOn};
 use tribunal_mips64::{Mips64, QUANTUM, State};
 use tribunal_preimage::Key;
 

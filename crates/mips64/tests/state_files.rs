@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tempfile::TempDir;
 use tribunal_conformance::assemble::{NOP, before};
-use tribunal_machine::{FileError, Machine, StateFileError, load_state, save_state};
+use tribunal_machine::{FileError, Machine, ReadState, StateFileError, load_state, save_state};
 use tribunal_mips64::{KNOWN_VERSIONS, LlReservation, Mips64, State, Thread, ThreadStack};
 
 const LIMIT: u64 = 1 << 20;

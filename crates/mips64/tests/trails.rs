@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 use sha2::Digest as _;
 use tribunal_conformance::{TrailPoint, read_trail};
-use tribunal_machine::{Host, Machine, Pause, StopOn, Stream};
+use tribunal_machine::{Host, Machine, Pause, ReadState, StopOn, Stream};
 use tribunal_mips64::{MEMORY_PROOFS_OFFSET, Mips64, PROOF_DATA_BYTES, load_elf};
 use tribunal_preimage::{Key, Oracle, OracleError};
 

@@ -1,0 +1,252 @@
+//! Pages on the heap: the portable storage, which knows exactly which leaves changed.
+
+use std::collections::BTreeMap;
+
+use crate::page_tree::LEAF_BYTES;
+use crate::{Changed, PAGE_SIZE, PageData, Storage, page_index};
+
+/// What a page holds before anything else was written to it.
+static ZERO_PAGE: PageData = [0; PAGE_SIZE];
+
+/// Pages on the heap, each allocated when it is first written to.
+#[derive(Clone)]
+pub struct Pages {
+    /// The slot in `pages` of each page that exists.
+    slots: BTreeMap<u64, u32>,
+    pages: Vec<Page>,
+    /// Recently used pages, by the low bits of the page index. A slot never moves, so an entry is
+    /// never wrong.
+    recent: Box<[Recent; RECENT_PAGES]>,
+    /// The page that instructions came from last: data must not push it out of `recent`.
+    code: Recent,
+    /// Slots of the pages that changed since they were last asked for.
+    changed: Vec<u32>,
+}
+
+/// A page index and its slot.
+#[derive(Clone, Copy)]
+struct Recent {
+    index: u64,
+    slot: u32,
+}
+
+impl Recent {
+    /// No page has this index: an index has 52 bits.
+    const NONE: Self = Self { index: u64::MAX, slot: 0 };
+}
+
+const RECENT_PAGES: usize = 1024;
+
+#[derive(Clone)]
+struct Page {
+    index: u64,
+    /// The leaves that changed since they were last asked for, one bit each.
+    dirty: u128,
+    /// `None` while every byte is zero: a page that only exists costs no 4 KiB.
+    data: Option<Box<PageData>>,
+}
+
+impl Pages {
+    #[inline]
+    fn slot_for_reading(&mut self, address: u64) -> Option<u32> {
+        let index = page_index(address);
+        let recent = self.recent[recent_place(index)];
+        if recent.index == index { Some(recent.slot) } else { self.find_slot(index) }
+    }
+
+    #[inline]
+    fn slot_for_writing(&mut self, index: u64) -> u32 {
+        let recent = self.recent[recent_place(index)];
+        if recent.index == index {
+            return recent.slot;
+        }
+        match self.find_slot(index) {
+            Some(slot) => slot,
+            None => self.create_page(index),
+        }
+    }
+
+    #[cold]
+    fn find_slot(&mut self, index: u64) -> Option<u32> {
+        let slot = *self.slots.get(&index)?;
+        self.recent[recent_place(index)] = Recent { index, slot };
+        Some(slot)
+    }
+
+    #[cold]
+    fn create_page(&mut self, index: u64) -> u32 {
+        assert!(index < 1 << 52, "a page index has 52 bits");
+        let slot =
+            u32::try_from(self.pages.len()).expect("fewer than 2^32 pages fit in any memory");
+        self.pages.push(Page { index, dirty: 0, data: None });
+        self.slots.insert(index, slot);
+        self.recent[recent_place(index)] = Recent { index, slot };
+        slot
+    }
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        Self {
+            slots: BTreeMap::new(),
+            pages: Vec::new(),
+            recent: Box::new([Recent::NONE; RECENT_PAGES]),
+            code: Recent::NONE,
+            changed: Vec::new(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Pages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pages").field("count", &self.pages.len()).finish_non_exhaustive()
+    }
+}
+
+impl Storage for Pages {
+    #[inline]
+    fn word(&mut self, address: u64) -> u64 {
+        match self.slot_for_reading(address) {
+            Some(slot) => self.pages[slot as usize].word(address),
+            None => 0,
+        }
+    }
+
+    #[inline]
+    fn instruction(&mut self, address: u64) -> u32 {
+        let index = page_index(address);
+        if self.code.index != index {
+            let Some(slot) = self.slot_for_reading(address) else { return 0 };
+            self.code = Recent { index, slot };
+        }
+        self.pages[self.code.slot as usize].instruction(address)
+    }
+
+    #[inline]
+    fn set_word(&mut self, address: u64, word: u64) {
+        let slot = self.slot_for_writing(page_index(address));
+        let page = &mut self.pages[slot as usize];
+        if page.dirty == 0 {
+            self.changed.push(slot);
+        }
+        page.set_word(address, word);
+    }
+
+    fn write_within_page(&mut self, address: u64, bytes: &[u8]) {
+        let slot = self.slot_for_writing(page_index(address));
+        let page = &mut self.pages[slot as usize];
+        let was_clean = page.dirty == 0;
+        page.write((address % PAGE_SIZE as u64) as usize, bytes);
+        if was_clean && page.dirty != 0 {
+            self.changed.push(slot);
+        }
+    }
+
+    fn touch(&mut self, index: u64) {
+        self.slot_for_writing(index);
+    }
+
+    fn page(&self, index: u64) -> Option<&PageData> {
+        let slot = *self.slots.get(&index)?;
+        Some(self.pages[slot as usize].data.as_deref().unwrap_or(&ZERO_PAGE))
+    }
+
+    fn page_count(&self) -> usize {
+        self.pages.len()
+    }
+
+    fn indices(&self) -> impl Iterator<Item = u64> {
+        self.slots.keys().copied()
+    }
+
+    fn take_changed(&mut self) -> Vec<Changed> {
+        let pages = &mut self.pages;
+        let take = |slot: u32| {
+            let page = &mut pages[slot as usize];
+            Changed { index: page.index, leaves: std::mem::take(&mut page.dirty) }
+        };
+        self.changed.drain(..).map(take).collect()
+    }
+}
+
+impl Page {
+    #[inline]
+    fn word(&self, address: u64) -> u64 {
+        let offset = address as usize % PAGE_SIZE / 8;
+        match &self.data {
+            Some(data) => u64::from_be_bytes(data.as_chunks().0[offset]),
+            None => 0,
+        }
+    }
+
+    #[inline]
+    fn instruction(&self, address: u64) -> u32 {
+        let offset = address as usize % PAGE_SIZE / 4;
+        match &self.data {
+            Some(data) => u32::from_be_bytes(data.as_chunks().0[offset]),
+            None => 0,
+        }
+    }
+
+    #[inline]
+    fn set_word(&mut self, address: u64, word: u64) {
+        let offset = address as usize % PAGE_SIZE;
+        self.data_mut().as_chunks_mut().0[offset / 8] = word.to_be_bytes();
+        self.dirty |= 1 << (offset / LEAF_BYTES);
+    }
+
+    fn write(&mut self, offset: usize, bytes: &[u8]) {
+        let end = offset + bytes.len();
+        if self.data.is_none() && bytes.iter().all(|&byte| byte == 0) {
+            return;
+        }
+        self.data_mut()[offset..end].copy_from_slice(bytes);
+        for leaf in offset / LEAF_BYTES..end.div_ceil(LEAF_BYTES) {
+            self.dirty |= 1 << leaf;
+        }
+    }
+
+    #[inline]
+    fn data_mut(&mut self) -> &mut PageData {
+        self.data.get_or_insert_with(|| Box::new([0; PAGE_SIZE]))
+    }
+}
+
+#[inline]
+fn recent_place(index: u64) -> usize {
+    index as usize % RECENT_PAGES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_that_share_a_place_in_the_cache_stay_apart() {
+        let mut pages = Pages::default();
+        let stride = (RECENT_PAGES * PAGE_SIZE) as u64;
+        for i in 0..8 {
+            pages.set_word(i * stride, i + 1);
+        }
+        for i in 0..8 {
+            assert_eq!(pages.word(i * stride), i + 1);
+            assert_eq!(pages.instruction(i * stride + 4), i as u32 + 1);
+        }
+    }
+
+    #[test]
+    fn exactly_the_leaves_that_were_written_are_changed_and_only_once() {
+        let mut pages = Pages::default();
+        pages.set_word(0x5020, 1);
+        pages.set_word(0x5fff, 0);
+        pages.write_within_page(0x703f, &[1, 2]);
+        pages.write_within_page(0x9000, &[0; 64]);
+        pages.touch(3);
+        let mut changed = pages.take_changed();
+        changed.sort_by_key(|changed| changed.index);
+        let expected = [(5, 1 << 1 | 1 << 127), (7, 1 << 1 | 1 << 2)];
+        assert_eq!(changed, expected.map(|(index, leaves)| Changed { index, leaves }));
+        assert_eq!(pages.take_changed(), []);
+        assert_eq!(pages.indices().collect::<Vec<_>>(), [3, 5, 7, 9]);
+    }
+}
