@@ -1,6 +1,6 @@
 //! Engines: what takes the step of a vector.
 
-use tribunal_machine::Machine;
+use tribunal_machine::{Fault, Machine, StopOn};
 use tribunal_mips64::Mips64;
 
 use crate::vector::{Outcome, Vector, VectorHost};
@@ -31,7 +31,23 @@ pub fn failures(engine: &mut dyn Engine, vectors: &[Vector]) -> Vec<String> {
 /// The reference semantics.
 pub fn reference(vector: &Vector) -> Outcome {
     let mut machine = Mips64::new(vector.state.clone());
-    match machine.step_once(&mut VectorHost(vector.preimage.as_ref())) {
+    let result = machine.step_once(&mut VectorHost(vector.preimage.as_ref()));
+    outcome(&mut machine, result)
+}
+
+/// What `machine` makes of the step of `vector`, whose state it stands at.
+pub fn run_vector<M: Machine>(mut machine: M, vector: &Vector) -> Outcome {
+    let host = &mut VectorHost(vector.preimage.as_ref());
+    let result = match vector.state.exited {
+        // A run does not go on from here, but a step can be asked for.
+        1 => machine.prove_step(host).map(|_| ()),
+        _ => machine.run(machine.step().wrapping_add(1), StopOn::Nothing, host).map(|_| ()),
+    };
+    outcome(&mut machine, result)
+}
+
+fn outcome<M: Machine>(machine: &mut M, result: Result<(), Fault>) -> Outcome {
+    match result {
         Ok(()) => {
             let witness = machine.witness();
             Outcome::Post(Box::new(witness.try_into().expect("a witness has its length")))

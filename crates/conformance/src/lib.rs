@@ -10,13 +10,15 @@ pub mod elf_file;
 mod engine;
 mod generate;
 mod host;
+mod lockstep;
 mod random;
 mod trail;
 mod vector;
 
-pub use crate::engine::{Engine, failures, reference};
+pub use crate::engine::{Engine, failures, reference, run_vector};
 pub use crate::generate::{Start, generate, generate_program};
 pub use crate::host::RecordingHost;
+pub use crate::lockstep::lockstep;
 pub use crate::random::Random;
 pub use crate::trail::{TrailError, TrailPoint, read_trail};
 pub use crate::vector::{Expected, Outcome, Vector, VectorError, VectorHost, read_vectors};

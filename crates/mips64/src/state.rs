@@ -110,8 +110,9 @@ impl<S: Storage> State<S> {
         if self.traverse_right == 0 { &self.left } else { &self.right }
     }
 
+    /// The stack whose top is the active thread.
     #[inline]
-    pub(crate) fn active_stack_mut(&mut self) -> &mut ThreadStack {
+    pub fn active_stack_mut(&mut self) -> &mut ThreadStack {
         if self.traverse_right == 0 { &mut self.left } else { &mut self.right }
     }
 

@@ -319,8 +319,8 @@ impl<S: Storage> Mips64<S> {
         Value(length)
     }
 
-    /// Stores a word, as a syscall does.
-    fn store(&mut self, address: u64, word: u64) {
+    /// Stores a word as any store does: a reservation of that word ends.
+    pub fn store(&mut self, address: u64, word: u64) {
         self.state.memory.set_word(address, word);
         clear_reservation_at(address, &mut self.state.reservation, &mut self.statistics);
     }

@@ -1,0 +1,401 @@
+//! The engine: decides for every moment whether compiled code or the reference takes the next
+//! steps, and compiles what is executed often.
+//!
+//! Compiled code takes plain steps only: registers, memory, branches. Every syscall, fault, switch
+//! of threads and load-linked is a step of the reference, on the same state.
+
+#![expect(unsafe_code, reason = "enters compiled code and is called back by it")]
+
+use std::ffi::c_void;
+use std::io::{self, Write};
+
+use tribunal_keccak::Hash;
+use tribunal_machine::{Fault, Host, Machine, Pause, PreimageRead, Statistics, StepProof, StopOn};
+use tribunal_mips64::{Mips64, QUANTUM};
+
+use crate::blocks::Blocks;
+use crate::code::CodeError;
+use crate::frame::{Exit, Frame, Near, Pins};
+use crate::pinning::Sampler;
+use crate::translate::{CAREFUL, Request, compile};
+use crate::window::{TABLE_END, Window, WindowError};
+
+/// How often a place is come by before it is compiled.
+const WARM: u8 = 2;
+
+/// Places whose visits are counted. Two may share a count: then they are compiled sooner.
+const COUNTED_PLACES: usize = 1 << 14;
+
+/// A machine whose steps are taken by compiled code where that is possible.
+///
+/// Every step is counted, and any can be stopped at and proven: state, hashes and proofs are those
+/// of [`Mips64`] at every step.
+pub struct Compiler {
+    core: Box<Core>,
+    frame: Box<Frame>,
+    visits: Box<[u8; COUNTED_PLACES]>,
+    sampler: Sampler,
+    options: Options,
+}
+
+/// Why compiled code was left.
+enum Left {
+    /// The next block has more steps than these, which are left.
+    WithTooFew(u64),
+    /// The next instruction is not compiled.
+    ForReference,
+    /// For a block that has to be found, or compiled.
+    For { careful: bool },
+}
+
+/// What compiled code can reach when it calls back.
+struct Core {
+    machine: Mips64<Window>,
+    blocks: Blocks,
+}
+
+/// How to compile. Changes how long a run takes, and nothing else.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Visits to a place before it is compiled.
+    pub warm: u8,
+    /// The most steps of one block.
+    pub max_block: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { warm: WARM, max_block: usize::MAX }
+    }
+}
+
+/// Why code cannot be compiled here.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Unavailable(Reason);
+
+#[derive(Debug, thiserror::Error)]
+enum Reason {
+    #[error("this processor lacks {0}")]
+    Processor(&'static str),
+    #[error(transparent)]
+    Window(#[from] WindowError),
+    #[error(transparent)]
+    Code(#[from] CodeError),
+}
+
+impl std::fmt::Debug for Compiler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compiler").field("machine", &self.core.machine).finish_non_exhaustive()
+    }
+}
+
+// SAFETY: the pointers in the frame lead to the window, which is owned and can be sent, and to the
+// core, which is written there anew each time compiled code is entered.
+unsafe impl Send for Compiler {}
+
+impl Compiler {
+    /// Goes on where `machine` stands.
+    ///
+    /// # Errors
+    /// Where the system does not allow it; then `machine` comes back as it was.
+    pub fn new(machine: Mips64, options: Options) -> Result<Self, (Box<Mips64>, Unavailable)> {
+        let parts = || -> Result<(Window, Blocks), Reason> {
+            check_processor()?;
+            let near = Near::FIRST_GUESS;
+            let blocks = Blocks::new(Pins::new(Sampler::FIRST_GUESS), near)?;
+            Ok((Window::new(&near.segments)?, blocks))
+        };
+        match parts() {
+            Ok((window, blocks)) => {
+                let mut frame = Box::new(Frame::new(&window, load, store));
+                frame.set_near(blocks.near(), &window);
+                let mut core = Box::new(Core { machine: machine.move_to(window), blocks });
+                core.settle();
+                Ok(Self {
+                    core,
+                    frame,
+                    visits: Box::new([0; COUNTED_PLACES]),
+                    sampler: Sampler::default(),
+                    options,
+                })
+            }
+            Err(reason) => Err((Box::new(machine), Unavailable(reason))),
+        }
+    }
+
+    /// Bytes of compiled code.
+    pub fn code_bytes(&self) -> usize {
+        self.core.blocks.code_bytes()
+    }
+
+    /// Steps that compiled code may take from here at once: up to `until`, and no thread's turn
+    /// ends before. None if the state is not one that compiled code starts from.
+    #[inline]
+    fn budget(&self, until: u64) -> Option<u64> {
+        let state = self.core.machine.state();
+        let thread = state.active_stack().top()?;
+        let plain = state.exited == 0
+            && thread.exited == 0
+            && thread.pc & !(TABLE_END - 4) == 0
+            && thread.next_pc == thread.pc + 4
+            && thread.registers[0] == 0;
+        let turn = QUANTUM.checked_sub(state.steps_since_switch)?;
+        (plain && turn > 0).then(|| turn.min(until.wrapping_sub(state.step)))
+    }
+
+    /// The block at `pc`, compiled now if it is warm.
+    fn block(&mut self, pc: u64, careful: bool) -> Option<*const u8> {
+        let name = if careful { pc | CAREFUL } else { pc };
+        if let Some(code) = self.core.blocks.find(name) {
+            return Some(code);
+        }
+        let visits = &mut self.visits[(pc >> 2) as usize % COUNTED_PLACES];
+        if *visits < self.options.warm && !careful {
+            *visits += 1;
+            return None;
+        }
+        let Core { machine, blocks } = &mut *self.core;
+        if !blocks.may_compile(pc) {
+            return None;
+        }
+        let state = machine.state_mut();
+        let at = blocks.next(state.memory.storage_mut());
+        let memory = &state.memory;
+        let request = Request {
+            pc,
+            max_steps: self.options.max_block,
+            registers: &state.active_stack().top()?.registers,
+            peek: &|address| memory.storage().peek(address),
+            at,
+            links: blocks.links(),
+            pins: blocks.pins(),
+            near: blocks.near(),
+            careful,
+            shared: blocks.shared(),
+        };
+        let compiled = compile(&request);
+        Some(blocks.insert(name, compiled, state.memory.storage_mut()))
+    }
+
+    /// Runs compiled code from `block` on, for at most `budget` steps.
+    fn enter(&mut self, block: *const u8, budget: u64) -> Left {
+        let frame = &mut *self.frame;
+        let core = &mut *self.core;
+        if let Some(thread) = core.machine.state().active_stack().top() {
+            frame.registers = thread.registers;
+            (frame.hi, frame.lo) = (thread.hi, thread.lo);
+        }
+        frame.budget = budget;
+        frame.engine = std::ptr::from_mut(core).cast();
+        let enter = core.blocks.enter();
+        // SAFETY: the block is one of `core.blocks`, so compiled for its prologue and for the window
+        // of `core.machine`; both live as long as `core`. `load` and `store` expect a `Core`, and
+        // nothing else refers to it while compiled code runs.
+        unsafe { enter.call(frame, block) };
+        let left = frame.budget;
+        let state = core.machine.state_mut();
+        state.step = state.step.wrapping_add(budget - left);
+        state.steps_since_switch += budget - left;
+        if let Some(thread) = state.active_stack_mut().top_mut() {
+            thread.registers = frame.registers;
+            (thread.hi, thread.lo) = (frame.hi, frame.lo);
+            // Only a link leads to a careful block; another pc is as the guest made it.
+            let by_link = frame.exit >= Exit::FIRST_LINK as u64;
+            let pc = if by_link { frame.pc & !CAREFUL } else { frame.pc };
+            (thread.pc, thread.next_pc) = (pc, pc.wrapping_add(4));
+        }
+        match frame.exit as usize {
+            exit if exit == Exit::Budget as usize => Left::WithTooFew(left),
+            exit if exit == Exit::Interpret as usize => Left::ForReference,
+            exit if exit >= Exit::FIRST_LINK => Left::For { careful: frame.pc & CAREFUL != 0 },
+            _ => Left::For { careful: false },
+        }
+    }
+
+    /// One step of the reference.
+    #[inline]
+    fn interpret(&mut self, host: &mut dyn Host) -> Result<(), Fault> {
+        let result = self.core.machine.step_once(host);
+        self.core.settle();
+        result
+    }
+
+    /// Compiled code was interrupted here: takes a sample, and now and then looks again which
+    /// registers and segments are used most.
+    fn sample(&mut self) {
+        let Core { machine, blocks } = &mut *self.core;
+        let state = machine.state_mut();
+        let Some(thread) = state.active_stack().top() else { return };
+        if !self.sampler.sample(thread.pc, &thread.registers, &state.memory) {
+            return;
+        }
+        let window = state.memory.storage_mut();
+        let better = self.sampler.better_than(blocks.pins().guests(), blocks.near(), |segment| {
+            window.delta(segment) != 0
+        });
+        if let Some((guests, near)) = better {
+            blocks.clear(window, Pins::new(guests), near);
+            self.frame.set_near(near, window);
+        }
+    }
+}
+
+impl Core {
+    /// Takes notice of what a step of the reference changed.
+    #[inline]
+    fn settle(&mut self) -> bool {
+        let Self { machine, blocks } = self;
+        let reserved = machine.state().reservation.address;
+        let window = machine.state_mut().memory.storage_mut();
+        window.watch_reservation(reserved);
+        let mut stale = false;
+        for address in window.take_code_writes() {
+            stale |= blocks.invalidate(address, window);
+        }
+        stale
+    }
+}
+
+/// A load that compiled code does not do itself.
+unsafe extern "sysv64" fn load(core: *mut c_void, address: u64, _value: u64, size: u64) -> u64 {
+    // SAFETY: compiled code passes what `Compiler::enter` put into the frame: its core, which nobody
+    // else refers to meanwhile.
+    let core = unsafe { &mut *core.cast::<Core>() };
+    let aligned = address & !(size - 1);
+    let word = core.machine.state_mut().memory.word(aligned);
+    let behind = 64 - size * 8 - (aligned & 7) * 8;
+    word >> behind & (u64::MAX >> (64 - size * 8))
+}
+
+/// A store that compiled code does not do itself. Not 0 if compiled code may be stale.
+unsafe extern "sysv64" fn store(core: *mut c_void, address: u64, value: u64, size: u64) -> u64 {
+    // SAFETY: as for `load`.
+    let core = unsafe { &mut *core.cast::<Core>() };
+    let aligned = address & !(size - 1);
+    let word = core.machine.state_mut().memory.word(aligned);
+    let behind = 64 - size * 8 - (aligned & 7) * 8;
+    let mask = (u64::MAX >> (64 - size * 8)) << behind;
+    core.machine.store(aligned, word & !mask | value << behind & mask);
+    core.settle().into()
+}
+
+fn check_processor() -> Result<(), Reason> {
+    /// In the second word of hardware capabilities: user code may set the base of gs.
+    const FSGSBASE: usize = 1 << 1;
+    for (has, name) in [
+        (is_x86_feature_detected!("movbe"), "movbe"),
+        (is_x86_feature_detected!("bmi1"), "bmi1"),
+        (is_x86_feature_detected!("bmi2"), "bmi2"),
+        (is_x86_feature_detected!("lzcnt"), "lzcnt"),
+        (
+            rustix::param::linux_hwcap().1 & FSGSBASE != 0,
+            "fsgsbase, or the kernel does not allow it",
+        ),
+    ] {
+        if !has {
+            return Err(Reason::Processor(name));
+        }
+    }
+    Ok(())
+}
+
+impl Machine for Compiler {
+    const NAME: &'static str = Mips64::<Window>::NAME;
+
+    fn step(&self) -> u64 {
+        self.core.machine.step()
+    }
+
+    fn pc(&self) -> u64 {
+        self.core.machine.pc()
+    }
+
+    fn instruction(&self) -> u32 {
+        self.core.machine.instruction()
+    }
+
+    fn exit_code(&self) -> Option<u8> {
+        self.core.machine.exit_code()
+    }
+
+    fn page_count(&self) -> u64 {
+        self.core.machine.page_count()
+    }
+
+    fn state_bytes(&self) -> u64 {
+        self.core.machine.state_bytes()
+    }
+
+    fn run(&mut self, until: u64, stop: StopOn, host: &mut dyn Host) -> Result<Pause, Fault> {
+        // Steps that are to be taken by the reference before anything else.
+        let mut interpret = 0;
+        let mut careful = false;
+        while self.step() != until {
+            if self.core.machine.state().exited == 1 {
+                return Ok(Pause::Exited);
+            }
+            let pc = self.pc();
+            if interpret == 0
+                && let Some(budget) = self.budget(until)
+                && let Some(block) = self.block(pc, careful)
+            {
+                careful = false;
+                match self.enter(block, budget) {
+                    Left::WithTooFew(steps) => {
+                        interpret = steps;
+                        self.sample();
+                    }
+                    Left::ForReference => interpret = 1,
+                    Left::For { careful: next } => careful = next,
+                }
+                continue;
+            }
+            careful = false;
+            // So many steps, or as far as the program goes without a jump.
+            let counted = interpret > 0;
+            let mut pc = pc;
+            loop {
+                self.interpret(host)?;
+                if stop == StopOn::PreimageRead && self.last_preimage_read().is_some() {
+                    return Ok(Pause::PreimageRead);
+                }
+                let jumped = self.pc() != pc.wrapping_add(4);
+                pc = self.pc();
+                interpret = interpret.saturating_sub(1);
+                let enough = if counted { interpret == 0 } else { jumped };
+                if enough || self.step() == until || self.exit_code().is_some() {
+                    break;
+                }
+            }
+        }
+        let exited = self.core.machine.state().exited == 1;
+        Ok(if exited { Pause::Exited } else { Pause::Reached })
+    }
+
+    fn prove_step(&mut self, host: &mut dyn Host) -> Result<StepProof, Fault> {
+        let proof = self.core.machine.prove_step(host);
+        self.core.settle();
+        proof
+    }
+
+    fn witness(&mut self) -> Vec<u8> {
+        self.core.machine.witness()
+    }
+
+    fn state_hash(&mut self) -> Hash {
+        self.core.machine.state_hash()
+    }
+
+    fn last_preimage_read(&self) -> Option<PreimageRead> {
+        self.core.machine.last_preimage_read()
+    }
+
+    fn write_state(&self, sink: &mut dyn Write) -> io::Result<()> {
+        self.core.machine.write_state(sink)
+    }
+
+    fn statistics(&self) -> Statistics {
+        self.core.machine.statistics()
+    }
+}
