@@ -6,6 +6,7 @@
 
 mod abi;
 mod artifact;
+mod blob;
 pub mod calldata;
 mod instance;
 mod large_preimage;
@@ -13,8 +14,10 @@ mod preimage;
 mod refusal;
 
 pub use revm::primitives::{Address, U256};
+pub use tribunal_kzg::{Blob, BlobError};
 
 pub use crate::artifact::{Artifact, ArtifactError, Contract};
+pub use crate::blob::NoEvidence;
 pub use crate::calldata::StepCall;
 pub use crate::instance::{Gas, Instance, InstanceError, Receipt, Refused, Step, Transaction};
 pub use crate::large_preimage::{
