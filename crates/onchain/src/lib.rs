@@ -10,6 +10,7 @@ mod blob;
 pub mod calldata;
 mod instance;
 mod large_preimage;
+mod plan;
 mod preimage;
 mod refusal;
 
@@ -24,5 +25,6 @@ pub use crate::large_preimage::{
     BLOCK_BYTES, LargePreimage, LargePreimageError, Leaf, MAX_LEAVES, Sponge, TREE_DEPTH,
     Transition,
 };
+pub use crate::plan::{Dispute, Plan, PlanError, Planned};
 pub use crate::preimage::{Evidence, LoadError, Loaded, LoadedHow, PartSlots};
 pub use crate::refusal::Refusal;
