@@ -23,7 +23,7 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
     ("fuzz", &["conformance", "keccak", "machine", "memory", "mips64", "preimage"]),
     ("kzg", &[]),
     ("onchain", &["keccak", "kzg", "machine", "preimage"]),
-    ("cli", &["host", "keccak", "machine", "memory", "mips64", "preimage"]),
+    ("cli", &["host", "keccak", "machine", "memory", "mips64", "onchain", "preimage"]),
     ("guests/transactions", &["guest", "keccak", "preimage"]),
     ("xtask", &["conformance", "fuzz"]),
 ];

@@ -162,6 +162,7 @@ impl Instance {
                 .map_err(|refused| PlanError::Refused { function: "initLPP", refused })?;
         }
         let mut send = |function, value, wait, calldata: Vec<u8>| {
+            // Each in a block of its own: the number of the block is stored, and 0 is cheaper.
             self.advance_time(if wait == 0 { 0 } else { wait + 1 });
             let transaction = Transaction {
                 from: sender,
