@@ -1,7 +1,7 @@
 //! The `tribunal` command line.
 //!
-//! Knows arguments, terminals, files and exit statuses, and is the only crate that prints. What a
-//! state means, how a step is taken and where a preimage comes from, others know.
+//! Knows arguments, terminals, files, exit statuses and the RPC of a node, and is the only crate that
+//! prints. What a state means, how a step is taken and where a preimage comes from, others know.
 
 mod chain;
 mod cli;

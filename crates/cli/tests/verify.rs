@@ -9,6 +9,7 @@ use std::process::{Output, Stdio};
 use std::thread;
 
 use serde_json::{Value, json};
+use tribunal_conformance::assemble::{NOP, ZERO, beq};
 use tribunal_conformance::{TrailPoint, read_trail};
 use tribunal_onchain::{Address, Artifact, Contract, Instance, Refusal};
 
@@ -91,6 +92,24 @@ fn every_step_of_a_program_holds() {
     let named = |name: &str| verdicts.iter().any(|verdict| verdict["remark"] == name);
     assert!(named("read") && named("write") && named("clock_gettime"));
     assert!(verdicts.iter().any(|verdict| verdict["instruction"] == "sd $t1, 256($t0)"));
+}
+
+#[test]
+fn a_step_that_only_switches_threads_looks_at_no_memory_but_is_held_to_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    write_program(&dir.join("loop.elf"), &[beq(ZERO, ZERO, -1), NOP]);
+    let proof = succeed_in(dir, ["sample", "--input=loop.elf", "--proof", "--at=100000", "-q"]);
+    let proof = json(&proof);
+    let output = verify(dir, &["--json"], &proof.to_string());
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    let verdict = json(&stdout(&output));
+    assert_eq!(verdict["remark"], "not taken: another thread's turn");
+    let (names, flipped): (Vec<_>, Vec<_>) = flips(&proof).into_iter().unzip();
+    let text: String = flipped.iter().map(|proof| format!("{proof}\n")).collect();
+    for (name, verdict) in names.iter().zip(lines(&stdout(&verify(dir, &["--json"], &text)))) {
+        assert_ne!(verdict["verdict"], "holds", "{name}");
+    }
 }
 
 #[test]

@@ -276,7 +276,7 @@ impl Tour {
             "  cd {dir}\n  \
              {me} inspect proof-{step}.json --meta meta.json\n  \
              {me} calldata proof-{step}.json\n  \
-             {me} sample --input transactions.elf --check 1000 --preimages preimages.json\n  \
+             {me} sample --input transactions.elf --check 100 --preimages preimages.json\n  \
              {me} exec transactions.elf --preimages preimages.json\n  \
              {me} sample --input transactions.elf --at 0,%1000000 --preimages preimages.json\n  \
              {me} run --input prestate.bin.gz --info-at %1000000 --preimages preimages.json\n",

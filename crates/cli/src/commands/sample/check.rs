@@ -24,7 +24,7 @@ use crate::progress::Progress;
 use crate::speaker::{Mute, Speaker, host_words};
 use crate::units::Count;
 use crate::watch::{Watch, run_to_end};
-use crate::world::{Source, World};
+use crate::world::{Listener as _, Source, World};
 
 /// What came out so far.
 #[derive(Default)]
@@ -66,7 +66,7 @@ impl Sample {
         })?;
         let seed = self.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
         // An exited state has one step left, which changes nothing.
-        let steps = draw(first..last.max(first + 1), count, seed);
+        let steps = draw(first..last.max(first.saturating_add(1)), count, seed);
         let mut tally = Tally::default();
         let points = list(&steps)?;
         runs.again(|machine, world, watch| {
@@ -87,12 +87,13 @@ impl Sample {
             print(&text)?;
         }
         runs.progress.finish();
+        let problem = runs.source.shutdown();
         if !quiet {
+            if let Some(problem) = problem {
+                runs.speaker.warn(&problem);
+            }
             let summary = tally.summary(first..last, seed);
             let _ = stderr().write_all(summary.as_bytes());
-            if let Some(problem) = runs.source.shutdown() {
-                let _ = writeln!(stderr(), "{problem}");
-            }
         }
         Ok(u8::from(tally.differ > 0))
     }
