@@ -212,7 +212,7 @@ impl ContractArgs {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct EvidenceArgs {
     /// The preimages of the run: a directory that a host wrote, or a .json(.gz) file of keys and
-    /// data. The call behind a precompile key is looked up there.
+    /// data. The call behind a precompile key and the blob behind a blob key are looked up there.
     #[arg(long, value_name = "PATH")]
     preimages: Option<PathBuf>,
 }

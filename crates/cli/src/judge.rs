@@ -14,12 +14,12 @@ use tribunal_mips64::{
     Syscall, SyscallKind, THREAD_WITNESS_BYTES, Thread, decode, disassemble,
 };
 use tribunal_onchain::{
-    Evidence, Gas, Instance, LoadError, LoadedHow, PartSlots, Refusal, Step, StepCall, calldata,
+    Gas, Instance, LoadError, LoadedHow, PartSlots, Refusal, Step, StepCall, calldata,
 };
 use tribunal_preimage::{Key, KeyKind};
 
 use crate::chain::Chain;
-use crate::evidence::evidence;
+use crate::evidence::{Known, evidence};
 use crate::failure::{Failure, Result};
 
 /// The file descriptor that preimages are read from.
@@ -86,6 +86,8 @@ pub(crate) struct Preimage {
     pub(crate) bytes: usize,
     pub(crate) offset: u64,
     pub(crate) how: std::result::Result<LoadedHow, LoadError>,
+    /// Why what is known besides does not suffice to prove it.
+    lacks: Option<String>,
     /// What the oracle has of it where the step reads, if it has anything.
     part: Option<Part>,
 }
@@ -160,6 +162,8 @@ impl Judge {
         let (answer, gas) = self.take(&call, preimage.as_ref())?;
         let mut judgement =
             Judgement { place, preimage, answer, gas, findings: Vec::new(), notes: Vec::new() };
+        let lacks = judgement.preimage.as_ref().and_then(|preimage| preimage.lacks.clone());
+        judgement.notes.extend(lacks);
         self.compare(&mut judgement, proof, before.as_ref(), read.as_ref());
         if read.is_some() {
             self.local.reset();
@@ -167,13 +171,16 @@ impl Judge {
         Ok(judgement)
     }
 
-    fn evidence(&self, read: &PreimageRead) -> Result<Option<Evidence>> {
+    fn evidence(&self, read: &PreimageRead) -> Result<Known> {
         self.store.as_deref().map_or(Ok(None), |store| evidence(store, &read.key))
     }
 
     /// Loads the preimage into the local oracle.
     fn load(&mut self, read: &PreimageRead) -> Result<Preimage> {
-        let evidence = self.evidence(read)?;
+        let (evidence, lacks) = match self.evidence(read)? {
+            Some(Err(lacks)) => (None, Some(lacks.to_string())),
+            known => (known.and_then(std::result::Result::ok), None),
+        };
         let loaded = self.local.load_preimage(read, evidence.as_ref(), &LOCAL_CONTEXT);
         let question = calldata::read_preimage(&kept_under(&read.key), read.offset);
         let answer = self.local.call(self.local.oracle(), question).ok();
@@ -186,6 +193,7 @@ impl Judge {
             bytes: read.value.len().saturating_sub(8),
             offset: read.offset,
             how: loaded.map(|loaded| loaded.how),
+            lacks,
             part,
         })
     }
@@ -308,7 +316,7 @@ impl Judge {
         proof: &ProofFile,
         read: Option<&PreimageRead>,
     ) -> Option<[u8; STATE_WITNESS_BYTES]> {
-        let evidence = read.and_then(|read| self.evidence(read).ok()?);
+        let evidence = read.and_then(|read| self.evidence(read).ok()??.ok());
         let ours = self.ours.get_or_insert_with(Instance::new);
         ours.reset();
         if let Some(read) = read {

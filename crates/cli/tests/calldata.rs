@@ -5,7 +5,8 @@ mod common;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tribunal_onchain::{Instance, Transaction, U256};
+use tribunal_kzg::{BLOB_BYTES, ELEMENTS, point};
+use tribunal_onchain::{Blob, Instance, Transaction, U256};
 use tribunal_preimage::Key;
 
 use common::*;
@@ -93,6 +94,43 @@ fn transactions_sent_in_order_lead_to_the_state_of_the_proof() {
         "loadPrecompilePreimagePart",
     ];
     assert_eq!(seen, expected);
+}
+
+#[test]
+fn an_element_of_a_blob_is_proven_where_the_whole_blob_is_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let mut blob = vec![0; BLOB_BYTES];
+    blob.chunks_mut(32).zip(1u16..).for_each(|(it, n)| it[30..].copy_from_slice(&n.to_be_bytes()));
+    let commitment = Blob::new(&blob).unwrap().commitment();
+    let keys: Vec<Key> = (0..ELEMENTS).map(|place| Key::blob(&commitment, &point(place))).collect();
+    let key = keys[5];
+    let behind = [&commitment[..], &point(5)].concat();
+    let mut preimages = vec![(Key::keccak256_of(&behind), behind)];
+    preimages.extend(keys.into_iter().zip(blob.chunks(32).map(<[u8]>::to_vec)));
+    let proof = &reads(dir, &[key], &preimages)[1];
+
+    let sent = transactions(dir, proof, &[]);
+    assert_eq!(functions(&sent), ["loadBlobPreimagePart", "step"]);
+    assert_eq!(send(&sent).0, bytes(&proof["post"]));
+    let text = succeed_in(dir, ["verify", "proof.json", "--preimages", "preimages.json"]);
+    assert!(text.contains("loaded by loadBlobPreimagePart, which proves it"), "{text}");
+    // A changed byte that the step does not read is found out now too.
+    let mut changed = proof.clone();
+    let value = proof["oracle-value"].as_str().unwrap();
+    changed["oracle-value"] = json!(value.replace("0006", "0007"));
+    std::fs::write(dir.join("changed.json"), changed.to_string()).unwrap();
+    let output = run_in(dir, ["verify", "changed.json", "--preimages", "preimages.json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    assert!(stdout(&output).contains("FAIL oracle-value: "), "{}", stdout(&output));
+
+    preimages.remove(1 + 77);
+    write_preimages(&dir.join("preimages.json"), &preimages);
+    let text = succeed_in(dir, ["verify", "proof.json", "--preimages", "preimages.json"]);
+    assert!(text.contains("taken as given") && text.contains("element 77 of the blob"), "{text}");
+    let output = run_in(dir, ["calldata", "proof.json", "--preimages", "preimages.json"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("element 77 of the blob"), "{}", stderr(&output));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tribunal_keccak::Hash;
 use tribunal_machine::{Hex, PreimageRead};
 use tribunal_onchain::{
-    Address, Contract, Dispute, Instance, LoadError, PlanError, Planned, StepCall,
+    Address, Contract, Dispute, Instance, LoadError, NoEvidence, PlanError, Planned, StepCall,
 };
 use tribunal_preimage::KeyKind;
 
@@ -106,6 +106,10 @@ impl Calldata {
             (Some(read), Some(store)) => evidence(&store, &read.key)?,
             _ => None,
         };
+        let (known, lacks) = match known {
+            Some(Err(lacks)) => (None, Some(lacks)),
+            known => (known.and_then(std::result::Result::ok), None),
+        };
         let dispute = Dispute {
             step: StepCall {
                 state_data: &proof.state_data.0,
@@ -119,7 +123,7 @@ impl Calldata {
         };
         let plan = match Instance::new().plan(&dispute) {
             Ok(plan) => plan,
-            Err(error) => return self.refuse(error),
+            Err(error) => return self.refuse(error, lacks),
         };
         if plan.post != proof.post.0 {
             return self.deny(&format!(
@@ -199,12 +203,18 @@ impl Calldata {
     }
 
     /// A proof that a contract does not take is an answer, one that lacks something is not.
-    fn refuse(&self, error: PlanError) -> Result<u8> {
-        match error {
-            PlanError::Unproven { .. } => Err(Failure::input(format!("{error}"))
+    fn refuse(&self, error: PlanError, lacks: Option<NoEvidence>) -> Result<u8> {
+        match (&error, lacks) {
+            (PlanError::Unproven { .. }, Some(lacks)) => {
+                Err(Failure::input(error.to_string()).detail(lacks.to_string()))
+            }
+            (PlanError::Unproven { .. }, None) => Err(Failure::input(error.to_string())
                 .hint("name the preimages of the run with --preimages")),
-            PlanError::Load(LoadError::Refused { .. } | LoadError::PastEnd { .. })
-            | PlanError::Refused { .. } => self.deny(&error.to_string()),
+            (
+                PlanError::Load(LoadError::Refused { .. } | LoadError::PastEnd { .. })
+                | PlanError::Refused { .. },
+                _,
+            ) => self.deny(&error.to_string()),
             _ => Err(Failure::input(error.to_string())),
         }
     }
