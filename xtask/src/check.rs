@@ -4,10 +4,13 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::{cargo, fuzz, guests, run as run_command, testdata, tidy};
+use crate::{cargo, contracts, fuzz, guests, run as run_command, testdata, tidy};
 
 /// How long the gate fuzzes.
 const FUZZ_SECONDS: &str = "60";
+
+/// Steps that the gate has the contract judge: half a minute of them.
+const SOAK_STEPS: &str = "100000";
 
 pub(crate) fn run() -> Result<()> {
     stage("format", || run_command(cargo().args(["fmt", "--all", "--check"])))?;
@@ -23,6 +26,8 @@ pub(crate) fn run() -> Result<()> {
         run_command(cargo().args(arguments).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
     stage("guests", || guests::run(&["--check"]))?;
+    stage("contracts", contracts::check_if_possible)?;
+    stage("soak", || contracts::short_soak(SOAK_STEPS))?;
     stage("fuzz", || fuzz::run(&["--seconds", FUZZ_SECONDS]))
 }
 

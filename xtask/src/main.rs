@@ -30,8 +30,9 @@ Commands:
   guests --update    and stores the MIPS64 ones in guests/elf/, from where the command line embeds them
   guests --check     and says whether the stored ones are the same, byte for byte
   fixtures DIR       makes testdata/transactions/ of the chain data in DIR
-  soak [--steps N] [--seed S]
-                     random states on the reference and on our contract, until they differ
+  soak [--steps N] [--seed S] [--over states|programs|runs|all]
+                     steps on the reference and on our contract, until they differ: of random states,
+                     of random programs, and random ones of the runs of testdata/ and guests/
   testdata [DIR]     shows that the copies in testdata/ are the originals: by their SHA-256, or those in DIR
   tidy               the house rules that a compiler does not know
   vectors [--engine E] FILE...

@@ -22,8 +22,9 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
     ("guest", &["keccak", "preimage"]),
     ("conformance", &["keccak", "machine", "memory", "mips64", "preimage"]),
     ("fuzz", &["conformance", "keccak", "machine", "memory", "mips64", "preimage"]),
-    ("onchain", &["keccak", "machine", "preimage"]),
-    ("cli", &["host", "keccak", "machine", "memory", "mips64", "preimage"]),
+    ("kzg", &[]),
+    ("onchain", &["keccak", "kzg", "machine", "preimage"]),
+    ("cli", &["host", "keccak", "machine", "memory", "mips64", "onchain", "preimage"]),
     ("guests/transactions", &["guest", "keccak", "preimage"]),
     ("xtask", &["conformance", "fuzz"]),
 ];

@@ -3,12 +3,19 @@
 //! Cannon's commands also take flags the way Go programs do: with one dash or two.
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use tribunal_host::{PreimageStore, store};
+use tribunal_onchain::{Artifact, Contract, Instance};
 
-use crate::commands::{completions, demo, exec, inspect, list, load_elf, run, sample, witness};
-use crate::failure::Statuses;
+use crate::commands::{
+    calldata, completions, demo, exec, inspect, list, load_elf, run, sample, verify, witness,
+};
+use crate::failure::{Failure, Result, Statuses};
+use crate::input::read_artifact;
+use crate::judge::Judge;
 use crate::units::Bytes;
 
 /// A fault-proof environment: run a program in a fault-proof VM, and prove any one step of the run.
@@ -32,7 +39,9 @@ pub(crate) enum Command {
     Witness(witness::Witness),
     List(list::List),
     Exec(exec::Exec),
-    Sample(sample::Sample),
+    Sample(Box<sample::Sample>),
+    Verify(verify::Verify),
+    Calldata(calldata::Calldata),
     Inspect(inspect::Inspect),
     Demo(demo::Demo),
     Completions(completions::Completions),
@@ -55,7 +64,7 @@ fn cannon_command(arguments: &[OsString]) -> Option<&str> {
 }
 
 /// Reads the command line.
-pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
+pub(crate) fn parse(arguments: Vec<OsString>) -> std::result::Result<Cli, clap::Error> {
     Cli::try_parse_from(spell_out(arguments))
 }
 
@@ -151,12 +160,67 @@ pub(crate) enum Engine {
 impl FromStr for Engine {
     type Err = String;
 
-    fn from_str(name: &str) -> Result<Self, String> {
+    fn from_str(name: &str) -> std::result::Result<Self, String> {
         match name {
             "reference" => Ok(Self::Reference),
             "fast" => Err("the fast engine does not exist yet; use reference".into()),
             _ => Err("there is one engine: reference".into()),
         }
+    }
+}
+
+/// Which contracts judge.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ContractArgs {
+    /// A compiled contract in the place of ours, MIPS64 or PreimageOracle: the JSON of solc, Foundry or
+    /// Hardhat, or code as eth_getCode answers. May be given for each of the two.
+    #[arg(long = "contract", value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+impl ContractArgs {
+    /// Whether any but ours were named.
+    pub(crate) fn are_others(&self) -> bool {
+        !self.files.is_empty()
+    }
+
+    /// Sets the contracts up.
+    pub(crate) fn judge(&self) -> Result<Judge> {
+        let mut contracts = [Contract::Mips64, Contract::PreimageOracle].map(Artifact::ours);
+        let mut given = [None; 2];
+        for path in &self.files {
+            let artifact = read_artifact(path)?;
+            let place = artifact.contract() as usize;
+            if let Some(before) = given[place].replace(path) {
+                return Err(Failure::input(format!(
+                    "{} and {} are both {}",
+                    before.display(),
+                    path.display(),
+                    artifact.contract()
+                )));
+            }
+            contracts[place] = artifact;
+        }
+        let [machine, oracle] = &contracts;
+        let instance = Instance::with(machine, oracle)
+            .map_err(|error| Failure::input(format!("these contracts do not work: {error}")))?;
+        Ok(Judge::new(instance, self.are_others()))
+    }
+}
+
+/// Where preimages are that say what is behind a key.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct EvidenceArgs {
+    /// The preimages of the run: a directory that a host wrote, or a .json(.gz) file of keys and
+    /// data. The call behind a precompile key and the blob behind a blob key are looked up there.
+    #[arg(long, value_name = "PATH")]
+    preimages: Option<PathBuf>,
+}
+
+impl EvidenceArgs {
+    /// Opens the store.
+    pub(crate) fn open(&self) -> Result<Option<Box<dyn PreimageStore>>> {
+        Ok(self.preimages.as_deref().map(store::open).transpose()?)
     }
 }
 

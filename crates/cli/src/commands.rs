@@ -1,5 +1,6 @@
 //! The commands, one module each: its flags, and what it does.
 
+pub(crate) mod calldata;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod exec;
@@ -8,4 +9,5 @@ pub(crate) mod list;
 pub(crate) mod load_elf;
 pub(crate) mod run;
 pub(crate) mod sample;
+pub(crate) mod verify;
 pub(crate) mod witness;

@@ -98,6 +98,19 @@ impl Failure {
         self
     }
 
+    /// Says in which file it is.
+    pub(crate) fn within(mut self, file: &str) -> Self {
+        if self.kind == Kind::Input {
+            self.message = format!("{file}: {}", self.message);
+        }
+        self
+    }
+
+    /// Whose fault it is.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// The exit status.
     pub(crate) fn status(&self, statuses: Statuses) -> u8 {
         match (statuses, self.kind) {

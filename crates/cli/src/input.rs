@@ -9,11 +9,15 @@ use tribunal_machine::{
     FileError, ProofFile, ReadState, StateFileError, Symbols, check_state_path,
 };
 use tribunal_mips64::{ElfError, KNOWN_VERSIONS, Mips64, load_elf};
+use tribunal_onchain::Artifact;
 
 use crate::failure::{Failure, Result};
 
 /// The most bytes of a proof file. The largest preimages that a chain takes are 9 MB.
 const PROOF_LIMIT: u64 = 256 << 20;
+
+/// The most bytes of a compiled contract.
+const ARTIFACT_LIMIT: u64 = 64 << 20;
 
 /// The most bytes of a program, whatever a state may take: a small file can unpack to a lot.
 const PROGRAM_LIMIT: u64 = 1 << 30;
@@ -35,20 +39,7 @@ impl Artefact {
     /// Reads a file, or standard input for `-`, of at most `max_bytes` bytes. Gzip is told from the
     /// content too.
     pub(crate) fn open(path: &Path, max_bytes: u64) -> Result<Self> {
-        if path.as_os_str() == "-" {
-            return Self::read(&mut stdin().lock(), path, max_bytes);
-        }
-        let file = File::open(path).map_err(|error| Failure::reading(path, &error))?;
-        Self::read(&mut BufReader::with_capacity(1 << 16, file), path, max_bytes)
-    }
-
-    fn read(source: &mut dyn BufRead, path: &Path, max_bytes: u64) -> Result<Self> {
-        if begins_with(source, path, &[0x1f, 0x8b])? {
-            let unpacked = MultiGzDecoder::new(source);
-            let mut unpacked = BufReader::with_capacity(1 << 16, unpacked);
-            return Self::read_unpacked(&mut unpacked, path, max_bytes);
-        }
-        Self::read_unpacked(source, path, max_bytes)
+        Self::read_unpacked(&mut open_unpacked(path)?, path, max_bytes)
     }
 
     fn read_unpacked(source: &mut dyn BufRead, path: &Path, max_bytes: u64) -> Result<Self> {
@@ -81,6 +72,20 @@ impl Artefact {
             ))),
         }
     }
+}
+
+/// Opens a file, or standard input for `-`. Gzip is told from the content and unpacked.
+fn open_unpacked(path: &Path) -> Result<Box<dyn BufRead>> {
+    let mut source: Box<dyn BufRead> = if path.as_os_str() == "-" {
+        Box::new(stdin().lock())
+    } else {
+        let file = File::open(path).map_err(|error| Failure::reading(path, &error))?;
+        Box::new(BufReader::with_capacity(1 << 16, file))
+    };
+    if begins_with(&mut source, path, &[0x1f, 0x8b])? {
+        source = Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(source)));
+    }
+    Ok(source)
 }
 
 fn begins_with(source: &mut dyn BufRead, path: &Path, magic: &[u8]) -> Result<bool> {
@@ -186,6 +191,28 @@ pub(crate) fn read_program(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
             Err(Failure::input(format!("{} is not a program (ELF)", path.display())))
         }
     }
+}
+
+/// Reads the proofs in a file: one as `run --proof-at` writes it, or many as `sample --proof` does.
+/// There is at least one.
+pub(crate) fn read_proofs(path: &Path) -> Result<Vec<ProofFile>> {
+    let text = read_whole(&mut open_unpacked(path)?, path, PROOF_LIMIT, "more than any proof")?;
+    let name = path.display();
+    let not_a_proof = |why: &str| Failure::input(format!("{name} is not a proof: {why}"));
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        return Err(not_a_proof("it is no JSON object")
+            .hint("run --proof-at and sample --proof write proofs; to see what this is: inspect"));
+    }
+    let proofs = serde_json::Deserializer::from_slice(&text).into_iter();
+    proofs.collect::<serde_json::Result<_>>().map_err(|error| not_a_proof(&error.to_string()))
+}
+
+/// Reads a compiled contract.
+pub(crate) fn read_artifact(path: &Path) -> Result<Artifact> {
+    let text =
+        read_whole(&mut open_unpacked(path)?, path, ARTIFACT_LIMIT, "more than any contract")?;
+    Artifact::from_file(&text)
+        .map_err(|error| Failure::input(format!("cannot use {}: {error}", path.display())))
 }
 
 /// Reads the symbols that `load-elf --meta` wrote.

@@ -1,13 +1,16 @@
 //! The `tribunal` command line.
 //!
-//! Knows arguments, terminals, files and exit statuses, and is the only crate that prints. What a
-//! state means, how a step is taken and where a preimage comes from, others know.
+//! Knows arguments, terminals, files, exit statuses and the RPC of a node, and is the only crate that
+//! prints. What a state means, how a step is taken and where a preimage comes from, others know.
 
+mod chain;
 mod cli;
 mod commands;
+mod evidence;
 mod failure;
 mod input;
 mod interrupt;
+mod judge;
 mod logfmt;
 mod output;
 mod progress;
@@ -52,7 +55,9 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Witness(command) => command.execute().map(|()| 0),
         Command::List(command) => command.execute().map(|()| 0),
         Command::Exec(command) => command.execute(),
-        Command::Sample(command) => command.execute().map(|()| 0),
+        Command::Sample(command) => command.execute(),
+        Command::Verify(command) => command.execute(),
+        Command::Calldata(command) => command.execute(),
         Command::Inspect(command) => command.execute(),
         Command::Demo(command) => command.execute(),
         Command::Completions(command) => command.execute().map(|()| 0),

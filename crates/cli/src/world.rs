@@ -26,6 +26,13 @@ pub(crate) struct HostArgs {
     host: Vec<OsString>,
 }
 
+impl HostArgs {
+    /// The store that they name, once more.
+    pub(crate) fn store(&self) -> Result<Option<Box<dyn PreimageStore>>> {
+        Ok(self.preimages.as_deref().map(store::open).transpose()?)
+    }
+}
+
 /// Where the words of a host in a child process go, line by line.
 pub(crate) struct HostWords {
     pub(crate) stdout: LineSink,

@@ -22,7 +22,7 @@ impl<F: FnMut(&Vector) -> Outcome> Engine for F {
 /// The vectors that an engine fails: the name of each, and what differs.
 pub fn failures(engine: &mut dyn Engine, vectors: &[Vector]) -> Vec<String> {
     let failure = |vector: &Vector| {
-        let difference = vector.check(&engine.take(vector)).err()?;
+        let difference = vector.expected.check(&engine.take(vector)).err()?;
         Some(format!("{}: {difference}", vector.name))
     };
     vectors.iter().filter_map(failure).collect()

@@ -8,7 +8,8 @@ use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 use tribunal_machine::{Hex, Host, Stream};
 use tribunal_mips64::{
-    STATE_WITNESS_BYTES, State, THREAD_WITNESS_BYTES, Thread, ThreadStack, WitnessError,
+    STATE_WITNESS_BYTES, State, StateWitness, THREAD_WITNESS_BYTES, Thread, ThreadStack,
+    WitnessError,
 };
 use tribunal_preimage::{Key, Oracle, OracleError};
 
@@ -43,28 +44,56 @@ pub enum Outcome {
     Refused(String),
 }
 
-impl Vector {
+impl Expected {
     /// Compares an outcome with what is expected.
     ///
     /// # Errors
-    /// What differs, in words.
+    /// What differs, in words: field by field, if both are states.
     pub fn check(&self, outcome: &Outcome) -> Result<(), String> {
-        match (&self.expected, outcome) {
-            (Expected::Post(expected), Outcome::Post(actual)) if expected == actual => Ok(()),
-            (Expected::Post(expected), Outcome::Post(actual)) => {
-                let place = expected.iter().zip(actual.iter()).position(|(a, b)| a != b);
-                let place = place.unwrap_or_default();
-                Err(format!("the witness after it differs from byte {place} on"))
+        match (self, outcome) {
+            (Self::Post(expected), Outcome::Post(actual)) if expected == actual => Ok(()),
+            (Self::Post(expected), Outcome::Post(actual)) => Err(differences(expected, actual)),
+            (Self::Post(_), Outcome::Refused(reason)) => {
+                Err(format!("refused though it is to be taken: {reason}"))
             }
-            (Expected::Post(_), Outcome::Refused(reason)) => {
-                Err(format!("refused though the contract takes it: {reason}"))
+            (Self::Refused(reason), Outcome::Post(_)) => {
+                Err(format!("taken though it is to be refused: {reason}"))
             }
-            (Expected::Refused(reason), Outcome::Post(_)) => {
-                Err(format!("taken though the contract refuses it: {reason}"))
-            }
-            (Expected::Refused(_), Outcome::Refused(_)) => Ok(()),
+            (Self::Refused(_), Outcome::Refused(_)) => Ok(()),
         }
     }
+}
+
+/// The fields in which a witness is not the expected one.
+fn differences(expected: &[u8; STATE_WITNESS_BYTES], actual: &[u8; STATE_WITNESS_BYTES]) -> String {
+    let [expected, actual] = [expected, actual].map(|bytes| fields(&StateWitness::decode(bytes)));
+    let differing = expected.into_iter().zip(actual).filter(|(wanted, found)| wanted != found);
+    let told = differing.map(|((field, wanted), (_, found))| {
+        format!("the {field} after it is {found}, where {wanted} is expected")
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
+/// Every field of a witness: its name, and what it holds.
+fn fields(witness: &StateWitness) -> [(&'static str, String); 15] {
+    let digits = |bytes: &[u8; 32]| format!("0x{}", hex::encode(bytes));
+    [
+        ("memory root", digits(&witness.memory_root)),
+        ("preimage key", digits(&witness.preimage_key)),
+        ("preimage offset", witness.preimage_offset.to_string()),
+        ("heap", format!("{:#x}", witness.heap)),
+        ("status of the reservation", witness.reservation.status.to_string()),
+        ("address of the reservation", format!("{:#x}", witness.reservation.address)),
+        ("owner of the reservation", witness.reservation.owner.to_string()),
+        ("exit code", witness.exit_code.to_string()),
+        ("exited byte", witness.exited.to_string()),
+        ("step", witness.step.to_string()),
+        ("count of steps since the last switch", witness.steps_since_switch.to_string()),
+        ("direction", witness.traverse_right.to_string()),
+        ("root of the left thread stack", digits(&witness.left_root)),
+        ("root of the right thread stack", digits(&witness.right_root)),
+        ("next thread id", witness.next_thread_id.to_string()),
+    ]
 }
 
 /// The host of a vector: it knows one preimage at most, and takes every hint.
@@ -201,4 +230,31 @@ fn stack(witnesses: Vec<Hex<Vec<u8>>>) -> Result<ThreadStack, String> {
 pub(crate) fn sized<const N: usize>(bytes: Hex<Vec<u8>>, what: &str) -> Result<[u8; N], String> {
     let length = bytes.0.len();
     bytes.0.try_into().map_err(|_| format!("{what}: {length} bytes instead of {N}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_names_the_fields_and_every_byte_is_in_one() {
+        let witness = Box::new([7; STATE_WITNESS_BYTES]);
+        let expected = Expected::Post(witness.clone());
+        assert_eq!(expected.check(&Outcome::Post(witness.clone())), Ok(()));
+        for place in 0..STATE_WITNESS_BYTES {
+            let mut other = witness.clone();
+            other[place] ^= 1;
+            let told = expected.check(&Outcome::Post(other)).unwrap_err();
+            assert_eq!(told.matches(" is expected").count(), 1, "byte {place}: {told}");
+        }
+        let mut other = witness;
+        other[89] = 0;
+        other[90] = 1;
+        let told = expected.check(&Outcome::Post(other)).unwrap_err();
+        assert_eq!(
+            told,
+            "the exit code after it is 0, where 7 is expected; \
+             the exited byte after it is 1, where 7 is expected"
+        );
+    }
 }

@@ -38,6 +38,21 @@ pub fn oracle() -> Vec<u8> {
     call("oracle()", &[])
 }
 
+/// Asks the oracle how many bytes a large preimage proposal must have at least.
+pub fn min_proposal_size() -> Vec<u8> {
+    call("minProposalSize()", &[])
+}
+
+/// Asks the oracle for how many seconds a large preimage proposal can be challenged.
+pub fn challenge_period() -> Vec<u8> {
+    call("challengePeriod()", &[])
+}
+
+/// Asks the oracle how many wei must go with a large preimage proposal at least.
+pub fn min_bond_size() -> Vec<u8> {
+    call("MIN_BOND_SIZE()", &[])
+}
+
 /// Asks the oracle for what it keeps of a preimage at an offset.
 pub fn read_preimage(key: &Key, offset: u64) -> Vec<u8> {
     call("readPreimage(bytes32,uint256)", &[Value::Word(key.into_bytes()), Value::number(offset)])
@@ -225,6 +240,9 @@ mod tests {
         let key = Key::from_bytes(hash);
         for (calldata, selector) in [
             (oracle(), "7dc0d1d0"),
+            (min_proposal_size(), "dd24f9bf"),
+            (challenge_period(), "f3f480d9"),
+            (min_bond_size(), "7051472e"),
             (load_local_data(&key, &hash, hash, 0, 0), "52f0f3ad"),
             (load_keccak256_preimage_part(0, b""), "e1592611"),
             (load_sha256_preimage_part(0, b""), "8dc4be11"),

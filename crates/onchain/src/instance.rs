@@ -247,7 +247,8 @@ impl Instance {
         self.evm.ctx.journaled_state.database = self.deployed.clone();
     }
 
-    pub(crate) fn write_oracle_storage(&mut self, slot: Hash, value: [u8; 32]) {
+    /// Writes into the storage of the oracle, as nobody can on a chain.
+    pub fn write_oracle_storage(&mut self, slot: Hash, value: [u8; 32]) {
         let (slot, value) = (U256::from_be_bytes(slot), U256::from_be_bytes(value));
         let oracle = self.oracle;
         // The database makes accounts of any address, and asks nothing that could fail.

@@ -11,13 +11,16 @@ use tribunal_machine::{
     Symbols, run, sample, save_state,
 };
 use tribunal_mips64::Mips64;
+use tribunal_onchain::Instance;
 use tribunal_preimage::Key;
 
 use crate::cli::MachineArgs;
 use crate::commands::exec::Summary;
+use crate::commands::verify::{describe, show_gas};
 use crate::failure::{Failure, Result, of_run};
-use crate::input::load_program;
+use crate::input::{load_program, read_proofs};
 use crate::interrupt::Interrupt;
+use crate::judge::Judge;
 use crate::output::{Destination, print};
 use crate::progress::Progress;
 use crate::speaker::{Mute, Speaker};
@@ -78,8 +81,9 @@ impl Demo {
         let last = summary.step;
         tour.sample(last)?;
         let step = tour.prove(last / 10)?;
+        let holds = tour.verify(step)?;
         tour.suggest(step)?;
-        Ok(summary.exit_code)
+        Ok(if holds { summary.exit_code } else { 1 })
     }
 }
 
@@ -163,7 +167,7 @@ impl Tour {
     fn prove(&self, from: u64) -> Result<u64> {
         headline("4. Prove one step: all that the contract needs to take it too")?;
         let step = self.next_preimage_read(from)?;
-        let path = self.dir.join(format!("proof-{step}.json"));
+        let path = self.proof_path(step);
         self.samples(&[step], true, |point| {
             let Some(proof) = point.proof else { return Ok(()) };
             let reads = match &proof.preimage {
@@ -173,13 +177,38 @@ impl Tour {
             Destination::File(path.clone()).write_json(&ProofFile::from(proof))?;
             let size = path.metadata().map_or(0, |metadata| metadata.len());
             print(&format!(
-                "  step {}{reads}\n  {} of JSON in {}\n\n",
+                "  step {}{reads}\n  {} of JSON in {}\n",
                 Count(step),
                 Bytes(size),
                 path.display()
             ))
         })?;
         Ok(step)
+    }
+
+    /// Has the contract take the step that was proven. Returns whether it comes to the same state.
+    fn verify(&self, step: u64) -> Result<bool> {
+        let path = self.proof_path(step);
+        let mut judge = Judge::new(Instance::new(), false);
+        let mut holds = true;
+        for proof in read_proofs(&path)? {
+            let judgement = judge.judge(&proof)?;
+            holds &= judgement.holds();
+            let text = match judgement.gas.filter(|_| holds) {
+                Some(gas) => format!(
+                    "  {} and comes to the same state: gas {}\n\n",
+                    Style::of_stdout().good("the contract takes it too"),
+                    show_gas(gas)
+                ),
+                None => describe(&path.display().to_string(), &proof, &judgement, &self.symbols),
+            };
+            print(&text)?;
+        }
+        Ok(holds)
+    }
+
+    fn proof_path(&self, step: u64) -> PathBuf {
+        self.dir.join(format!("proof-{step}.json"))
     }
 
     fn next_preimage_read(&self, from: u64) -> Result<u64> {
@@ -246,6 +275,8 @@ impl Tour {
         print(&format!(
             "  cd {dir}\n  \
              {me} inspect proof-{step}.json --meta meta.json\n  \
+             {me} calldata proof-{step}.json\n  \
+             {me} sample --input transactions.elf --check 100 --preimages preimages.json\n  \
              {me} exec transactions.elf --preimages preimages.json\n  \
              {me} sample --input transactions.elf --at 0,%1000000 --preimages preimages.json\n  \
              {me} run --input prestate.bin.gz --info-at %1000000 --preimages preimages.json\n",

@@ -77,21 +77,25 @@ impl Inspect {
 }
 
 /// A line `  name   value` below a headline.
-fn field(text: &mut String, name: &str, value: impl std::fmt::Display) -> std::fmt::Result {
+pub(super) fn field(
+    text: &mut String,
+    name: &str,
+    value: impl std::fmt::Display,
+) -> std::fmt::Result {
     writeln!(text, "  {name:<12} {value}")
 }
 
-fn hex_of(bytes: &[u8]) -> String {
+pub(super) fn hex_of(bytes: &[u8]) -> String {
     format!("0x{}", hex::encode(bytes))
 }
 
 /// An address in JSON, where numbers are not to be trusted with 64 bits.
-fn hex_word(word: u64) -> String {
+pub(super) fn hex_word(word: u64) -> String {
     format!("{word:#x}")
 }
 
 /// What a preimage key is called: its kind.
-fn key_kind(key: &tribunal_preimage::Key) -> &'static str {
+pub(super) fn key_kind(key: &tribunal_preimage::Key) -> &'static str {
     match key.kind() {
         Some(kind) => kind.name(),
         None if *key.as_bytes() == [0; 32] => "none",

@@ -1,4 +1,6 @@
-//! `sample`: state hashes, and proofs, at many steps of one run.
+//! `sample`: state hashes, and proofs, at many steps of one run; or a check of random ones.
+
+mod check;
 
 use std::io::{BufWriter, IsTerminal as _, Write as _, stdout};
 use std::path::PathBuf;
@@ -8,7 +10,7 @@ use serde::Serialize;
 use tribunal_keccak::Hash;
 use tribunal_machine::{Hex, Machine as _, ProofFile, Sample as Point, SamplePoints, sample};
 
-use crate::cli::{MachineArgs, QuietArg};
+use crate::cli::{ContractArgs, MachineArgs, QuietArg};
 use crate::failure::{Failure, Result, of_run};
 use crate::input::{Loaded, load};
 use crate::interrupt::Interrupt;
@@ -29,16 +31,29 @@ pub(crate) struct Sample {
 
     /// Which steps: numbers and %N for every Nth step, with commas between; @FILE reads them from a
     /// file.
-    #[arg(long, value_name = "LIST")]
-    at: String,
+    #[arg(long, value_name = "LIST", required_unless_present = "check")]
+    at: Option<String>,
 
     /// Prove each of these steps too.
     #[arg(long)]
     proof: bool,
 
+    /// Instead of printing anything, have the contract take N random steps of the run too, in an EVM,
+    /// and leave with 1 if it comes to another state than the machine at any of them. The program
+    /// runs once before, to learn how long the run is.
+    #[arg(long, value_name = "N", conflicts_with_all = ["at", "proof"])]
+    check: Option<u64>,
+
+    /// What --check draws its steps from: the same seed draws the same steps.
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+
     /// Symbols for a state, as load-elf wrote them.
     #[arg(long, value_name = "FILE")]
     meta: Option<PathBuf>,
+
+    #[command(flatten)]
+    contracts: ContractArgs,
 
     #[command(flatten)]
     quiet: QuietArg,
@@ -91,7 +106,17 @@ impl From<ProofFile> for Proof {
 }
 
 impl Sample {
-    pub(crate) fn execute(&self) -> Result<()> {
+    pub(crate) fn execute(&self) -> Result<u8> {
+        match self.check {
+            Some(count) => self.check(count),
+            None if self.contracts.are_others() || self.seed.is_some() => {
+                Err(Failure::input("--contract and --seed are for --check"))
+            }
+            None => self.sample().map(|()| 0),
+        }
+    }
+
+    fn sample(&self) -> Result<()> {
         let points = self.points()?;
         let limit = self.machine.memory_limit();
         let Loaded { mut machine, symbols } = load(&self.input, self.meta.as_deref(), limit)?;
@@ -141,8 +166,9 @@ impl Sample {
     }
 
     fn points(&self) -> Result<SamplePoints> {
-        let text = match self.at.strip_prefix('@') {
-            None => self.at.clone(),
+        let at = self.at.as_deref().unwrap_or_default();
+        let text = match at.strip_prefix('@') {
+            None => at.to_owned(),
             Some(file) => std::fs::read_to_string(file)
                 .map_err(|error| Failure::reading(file.as_ref(), &error))?,
         };

@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use flate2::read::GzDecoder;
+use serde_json::{Value, json};
 use sha2::Digest as _;
+use tribunal_conformance::assemble::{T0, T1, ZERO, beq, call, daddiu, ld, ll, load_value, sc, sd};
 use tribunal_conformance::elf_file::{ElfFile, Segment};
+use tribunal_preimage::Key;
 
 /// The command line.
 pub(crate) fn tribunal() -> Command {
@@ -89,6 +92,66 @@ pub(crate) fn write_program(path: &Path, words: &[u32]) {
     let mut file = ElfFile::new(vec![Segment::load(0x1_0000, code)]);
     file.symbols = Some(vec![("start".into(), 0x1_0000, 4 * words.len() as u64)]);
     std::fs::write(path, file.to_bytes()).unwrap();
+}
+
+/// A program that does a bit of everything, then asks for each of these preimages: its length, and 8
+/// bytes of it at most.
+pub(crate) fn write_reader(path: &Path, keys: &[Key]) {
+    const PLACE: u64 = 0x1000_0000_0000;
+    let mut words = load_value(T0, PLACE);
+    words.extend([daddiu(T1, T0, 7), sd(T1, 256, T0), ld(T1, 256, T0)]);
+    words.extend([ll(T1, 256, T0), sc(T1, 256, T0), sc(T1, 256, T0), beq(ZERO, ZERO, 1), 0]);
+    words.extend(call(5222, &[1, PLACE + 128]));
+    for key in keys {
+        words.extend(load_value(T0, PLACE));
+        for (word, offset) in key.as_bytes().as_chunks::<8>().0.iter().zip((0..).step_by(8)) {
+            words.extend(load_value(T1, u64::from_be_bytes(*word)));
+            words.push(sd(T1, offset, T0));
+        }
+        (0..4).for_each(|word| words.extend(call(5001, &[6, PLACE + 8 * word, 8])));
+        (0..2).for_each(|_| words.extend(call(5000, &[5, PLACE + 64, 8])));
+    }
+    words.extend(call(5205, &[0]));
+    write_program(path, &words);
+}
+
+/// Writes preimages into a file that stores them.
+pub(crate) fn write_preimages(path: &Path, preimages: &[(Key, Vec<u8>)]) {
+    let digits = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
+    let map: serde_json::Map<String, Value> =
+        preimages.iter().map(|(key, data)| (key.to_string(), json!(digits(data)))).collect();
+    std::fs::write(path, json!(map).to_string()).unwrap();
+}
+
+/// A preimage of every kind that an oracle takes.
+pub(crate) fn preimages() -> Vec<(Key, Vec<u8>)> {
+    let (data, identity) = (b"twenty bytes of data".to_vec(), b"say that again".to_vec());
+    let mut address = [0; 20];
+    address[19] = 4;
+    let call = [&address[..], &100u64.to_be_bytes(), &identity].concat();
+    let precompile = Key::precompile(&address, 100, &identity);
+    vec![
+        (Key::local(7), b"12345678".to_vec()),
+        (Key::keccak256_of(&data), data.clone()),
+        (Key::sha256_of(&data), data),
+        (Key::blob(&[3; 48], &[4; 32]), vec![9; 32]),
+        (precompile, [&[1][..], &identity].concat()),
+        // What is behind the precompile key.
+        (Key::keccak256_of(&call), call),
+    ]
+}
+
+/// Every step of a program, proven, as in a proof file.
+pub(crate) fn prove_all(directory: &Path, program: &str, preimages: &str) -> Vec<Value> {
+    let arguments =
+        ["sample", "--input", program, "--preimages", preimages, "--proof", "--at", "%1", "-q"];
+    let lines = succeed_in(directory, arguments);
+    let proof = |line| {
+        let mut proof: Value = serde_json::from_str(line).unwrap();
+        proof.as_object_mut().unwrap().remove("hash");
+        proof
+    };
+    lines.lines().map(proof).collect()
 }
 
 /// Loads a guest of `testdata/guests` into `state.bin` and `meta.json`.
