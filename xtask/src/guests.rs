@@ -23,6 +23,9 @@ const TARGETS: [(&str, &str); 2] = [("mips64", "mips64-fpvm"), ("riscv64", "risc
 /// The instruction set whose programs the command line carries with it.
 const EMBEDDED: &str = "mips64";
 
+/// Programs that nothing but `cargo xtask bench` runs, which builds them.
+const NOT_STORED: [&str; 1] = ["bench"];
+
 /// An embedded program is a few hundred kilobytes; a damaged file must not fill the memory.
 const MAX_ELF_BYTES: u64 = 64 << 20;
 
@@ -33,8 +36,9 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
         ["--check"] => Some(check as fn(&[String]) -> Result<()>),
         _ => bail!("guests takes --update, --check or nothing, not {}", options.join(" ")),
     };
-    let programs = programs()?;
+    let mut programs = programs()?;
     build(&programs)?;
+    programs.retain(|program| !NOT_STORED.contains(&program.as_str()));
     stored.map_or(Ok(()), |then| then(&programs))
 }
 
@@ -53,6 +57,21 @@ fn programs() -> Result<Vec<String>> {
 }
 
 fn build(programs: &[String]) -> Result<()> {
+    let target_dir = compile(programs, &TARGETS.map(|(_, target)| target))?;
+    for (isa, target) in TARGETS {
+        for program in programs {
+            let built = target_dir.join(target).join("guest").join(program);
+            let elf = fs::read(&built).with_context(|| format!("cannot read {built:?}"))?;
+            let path = elf_path(isa, program);
+            write(&path, &elf)?;
+            println!("{} {:>8} {}", sha256(&elf), elf.len(), shown(&path));
+        }
+    }
+    Ok(())
+}
+
+/// Runs cargo, and returns the folder it built into.
+fn compile(programs: &[String], targets: &[&str]) -> Result<PathBuf> {
     ensure_rust_src()?;
     let target_dir = root().join("target/guests/build");
     let mut cargo = cargo();
@@ -68,21 +87,11 @@ fn build(programs: &[String]) -> Result<()> {
     for program in programs {
         cargo.args(["--package", program]);
     }
-    for (_, target) in TARGETS {
+    for target in targets {
         cargo.arg("--target").arg(format!("crates/guest/targets/{target}.json"));
     }
     run_command(&mut cargo)?;
-
-    for (isa, target) in TARGETS {
-        for program in programs {
-            let built = target_dir.join(target).join("guest").join(program);
-            let elf = fs::read(&built).with_context(|| format!("cannot read {built:?}"))?;
-            let path = elf_path(isa, program);
-            write(&path, &elf)?;
-            println!("{} {:>8} {}", sha256(&elf), elf.len(), shown(&path));
-        }
-    }
-    Ok(())
+    Ok(target_dir)
 }
 
 /// Keeps whatever the environment or a configuration file says about flags and profiles away from
@@ -90,7 +99,13 @@ fn build(programs: &[String]) -> Result<()> {
 fn isolated(cargo: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        let prefixes = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "CARGO_UNSTABLE_"];
+        let prefixes = [
+            "CARGO_BUILD_",
+            "CARGO_PROFILE_",
+            "CARGO_TARGET_",
+            "CARGO_UNSTABLE_",
+            "TRIBUNAL_BENCH_",
+        ];
         if prefixes.iter().any(|prefix| text.starts_with(prefix)) || text == "RUSTFLAGS" {
             cargo.env_remove(&name);
         }
