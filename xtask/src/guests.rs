@@ -42,6 +42,14 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
     stored.map_or(Ok(()), |then| then(&programs))
 }
 
+/// Builds all executables of one program for the MIPS64 machine, with `variables` in the
+/// environment, and returns the folder they are in.
+pub(crate) fn build_for_mips64(program: &str, variables: &[(&str, &str)]) -> Result<PathBuf> {
+    let [(_, target), _] = TARGETS;
+    let target_dir = compile(&[program.to_owned()], &[target], variables)?;
+    Ok(target_dir.join(target).join("guest"))
+}
+
 /// The names of the programs: the folders of `guests/` that are crates.
 fn programs() -> Result<Vec<String>> {
     let guests = root().join("guests");
@@ -57,7 +65,7 @@ fn programs() -> Result<Vec<String>> {
 }
 
 fn build(programs: &[String]) -> Result<()> {
-    let target_dir = compile(programs, &TARGETS.map(|(_, target)| target))?;
+    let target_dir = compile(programs, &TARGETS.map(|(_, target)| target), &[])?;
     for (isa, target) in TARGETS {
         for program in programs {
             let built = target_dir.join(target).join("guest").join(program);
@@ -71,7 +79,7 @@ fn build(programs: &[String]) -> Result<()> {
 }
 
 /// Runs cargo, and returns the folder it built into.
-fn compile(programs: &[String], targets: &[&str]) -> Result<PathBuf> {
+fn compile(programs: &[String], targets: &[&str], variables: &[(&str, &str)]) -> Result<PathBuf> {
     ensure_rust_src()?;
     let target_dir = root().join("target/guests/build");
     let mut cargo = cargo();
@@ -79,6 +87,7 @@ fn compile(programs: &[String], targets: &[&str]) -> Result<PathBuf> {
         .env("CARGO_ENCODED_RUSTFLAGS", registry_names()?)
         // The pinned toolchain is a stable one; for a bare target its nightly features are needed.
         .env("RUSTC_BOOTSTRAP", "1")
+        .envs(variables.iter().copied())
         .args(["build", "--locked", "--profile", "guest", "--bins"])
         .args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"])
         .args(["-Zjson-target-spec", "-Ztrim-paths", "--config", "profile.guest.trim-paths='all'"])
@@ -207,7 +216,7 @@ fn stored_path(program: &str) -> PathBuf {
 }
 
 /// Writes a file that is either there as a whole or not at all.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {folder:?}"))?;
     }
