@@ -59,8 +59,12 @@ impl Tribunal {
     pub(crate) fn new(program: PathBuf, folder: PathBuf, any_elf: &Path) -> Result<Self> {
         let mut tribunal = Self { program, folder, has_fast: false };
         tribunal.first_hash("reference", any_elf)?;
-        // An engine that is not there refuses to begin.
-        tribunal.has_fast = tribunal.first_hash("fast", any_elf).is_ok();
+        tribunal.has_fast = match tribunal.first_hash("fast", any_elf) {
+            Ok(_) => true,
+            // What the command line says of an engine that it does not know.
+            Err(error) if error.to_string().contains("invalid value 'fast'") => false,
+            Err(error) => return Err(error),
+        };
         Ok(tribunal)
     }
 
