@@ -23,6 +23,9 @@ const TARGETS: [(&str, &str); 2] = [("mips64", "mips64-fpvm"), ("riscv64", "risc
 /// The instruction set whose programs the command line carries with it.
 const EMBEDDED: &str = "mips64";
 
+/// Programs that nothing but `cargo xtask bench` runs, which builds them.
+const NOT_STORED: [&str; 1] = ["bench"];
+
 /// An embedded program is a few hundred kilobytes; a damaged file must not fill the memory.
 const MAX_ELF_BYTES: u64 = 64 << 20;
 
@@ -33,9 +36,18 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
         ["--check"] => Some(check as fn(&[String]) -> Result<()>),
         _ => bail!("guests takes --update, --check or nothing, not {}", options.join(" ")),
     };
-    let programs = programs()?;
+    let mut programs = programs()?;
     build(&programs)?;
+    programs.retain(|program| !NOT_STORED.contains(&program.as_str()));
     stored.map_or(Ok(()), |then| then(&programs))
+}
+
+/// Builds all executables of one program for the MIPS64 machine, with `variables` in the
+/// environment, and returns the folder they are in.
+pub(crate) fn build_for_mips64(program: &str, variables: &[(&str, &str)]) -> Result<PathBuf> {
+    let [(_, target), _] = TARGETS;
+    let target_dir = compile(&[program.to_owned()], &[target], variables)?;
+    Ok(target_dir.join(target).join("guest"))
 }
 
 /// The names of the programs: the folders of `guests/` that are crates.
@@ -53,26 +65,7 @@ fn programs() -> Result<Vec<String>> {
 }
 
 fn build(programs: &[String]) -> Result<()> {
-    ensure_rust_src()?;
-    let target_dir = root().join("target/guests/build");
-    let mut cargo = cargo();
-    isolated(&mut cargo)
-        .env("CARGO_ENCODED_RUSTFLAGS", registry_names()?)
-        // The pinned toolchain is a stable one; for a bare target its nightly features are needed.
-        .env("RUSTC_BOOTSTRAP", "1")
-        .args(["build", "--locked", "--profile", "guest", "--bins"])
-        .args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"])
-        .args(["-Zjson-target-spec", "-Ztrim-paths", "--config", "profile.guest.trim-paths='all'"])
-        .arg("--target-dir")
-        .arg(&target_dir);
-    for program in programs {
-        cargo.args(["--package", program]);
-    }
-    for (_, target) in TARGETS {
-        cargo.arg("--target").arg(format!("crates/guest/targets/{target}.json"));
-    }
-    run_command(&mut cargo)?;
-
+    let target_dir = compile(programs, &TARGETS.map(|(_, target)| target), &[])?;
     for (isa, target) in TARGETS {
         for program in programs {
             let built = target_dir.join(target).join("guest").join(program);
@@ -85,12 +78,43 @@ fn build(programs: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Runs cargo, and returns the folder it built into.
+fn compile(programs: &[String], targets: &[&str], variables: &[(&str, &str)]) -> Result<PathBuf> {
+    ensure_rust_src()?;
+    let target_dir = root().join("target/guests/build");
+    let mut cargo = cargo();
+    isolated(&mut cargo)
+        .env("CARGO_ENCODED_RUSTFLAGS", registry_names()?)
+        // The pinned toolchain is a stable one; for a bare target its nightly features are needed.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .envs(variables.iter().copied())
+        .args(["build", "--locked", "--profile", "guest", "--bins"])
+        .args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"])
+        .args(["-Zjson-target-spec", "-Ztrim-paths", "--config", "profile.guest.trim-paths='all'"])
+        .arg("--target-dir")
+        .arg(&target_dir);
+    for program in programs {
+        cargo.args(["--package", program]);
+    }
+    for target in targets {
+        cargo.arg("--target").arg(format!("crates/guest/targets/{target}.json"));
+    }
+    run_command(&mut cargo)?;
+    Ok(target_dir)
+}
+
 /// Keeps whatever the environment or a configuration file says about flags and profiles away from
 /// a cargo: it would change the bytes.
 fn isolated(cargo: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        let prefixes = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "CARGO_UNSTABLE_"];
+        let prefixes = [
+            "CARGO_BUILD_",
+            "CARGO_PROFILE_",
+            "CARGO_TARGET_",
+            "CARGO_UNSTABLE_",
+            "TRIBUNAL_BENCH_",
+        ];
         if prefixes.iter().any(|prefix| text.starts_with(prefix)) || text == "RUSTFLAGS" {
             cargo.env_remove(&name);
         }
@@ -192,7 +216,7 @@ fn stored_path(program: &str) -> PathBuf {
 }
 
 /// Writes a file that is either there as a whole or not at all.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {folder:?}"))?;
     }

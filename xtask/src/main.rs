@@ -4,6 +4,7 @@
 //! crate therefore has few dependencies: what needs heavy ones is an example of its own crate.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that people run speaks")]
 
+mod bench;
 mod check;
 mod contracts;
 mod fuzz;
@@ -21,6 +22,9 @@ const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
 Commands:
+  bench [OPTIONS]    how long the same work takes natively, under qemu, in Cannon and on our engines;
+                     --size full|tenth|hundredth, --rounds N, --cannon PATH, --json FILE, and what
+                     docs/speed.md says
   bench gas [FILE...]
                      what a step costs on chain, by class: our contract, and compiled ones beside it
   check              the gate: everything that CI runs
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
         ["bench", "gas", ref artifacts @ ..] => contracts::gas(artifacts),
+        ["bench", ref options @ ..] => bench::run(options),
         ["check"] => check::run(),
         ["contracts", ref options @ ..] => contracts::run(options),
         ["guests", ref options @ ..] => guests::run(options),

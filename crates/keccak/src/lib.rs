@@ -60,6 +60,36 @@ pub fn hash_nodes(nodes: &[Node], hashes: &mut [Hash]) {
     }
 }
 
+/// What [`hash_nodes`] hashes many nodes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeHasher {
+    /// Eight at once.
+    Avx512,
+    /// Four at once.
+    Avx2,
+    /// One by one.
+    Portable,
+}
+
+impl NodeHasher {
+    /// The one that is used here.
+    pub fn here() -> Self {
+        #[cfg(all(feature = "std", target_arch = "x86_64"))]
+        return x86::node_hasher();
+        #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
+        Self::Portable
+    }
+
+    /// As its makers write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 => "AVX-512",
+            Self::Avx2 => "AVX2",
+            Self::Portable => "portable",
+        }
+    }
+}
+
 /// Pads and permutes a state that holds exactly 64 bytes.
 fn finish_node(mut state: State) -> Hash {
     state[8] ^= 0x01;

@@ -1,12 +1,12 @@
 //! Many nodes at once on x86-64: four with AVX2, eight with AVX-512.
 //!
 //! A function compiled for instructions that the processor lacks must not be called; each is called
-//! in one place, right behind the question whether the processor has them. That, and taking a vector
+//! in one place, where the processor was found to have them. That, and taking a vector
 //! for the array of integers it is, is all that is unsafe in this crate.
 
 #![allow(unsafe_code, reason = "vector instructions; see above")]
 
-use crate::{Hash, Node, RATE};
+use crate::{Hash, Node, NodeHasher, RATE};
 
 /// Fewer nodes than this are hashed one by one: a vector of any number costs about two of them.
 const WORTH_A_VECTOR: usize = 2;
@@ -16,14 +16,27 @@ pub(crate) fn hash_front(nodes: &[Node], hashes: &mut [Hash]) -> usize {
     if nodes.len() < WORTH_A_VECTOR {
         return 0;
     }
+    match node_hasher() {
+        NodeHasher::Avx512 => {
+            // SAFETY: the processor has AVX-512F.
+            hash_groups(nodes, hashes, |nodes, hashes| unsafe { avx512::hash_8(nodes, hashes) })
+        }
+        NodeHasher::Avx2 => {
+            // SAFETY: the processor has AVX2.
+            hash_groups(nodes, hashes, |nodes, hashes| unsafe { avx2::hash_4(nodes, hashes) })
+        }
+        NodeHasher::Portable => 0,
+    }
+}
+
+/// The best that the processor has.
+pub(crate) fn node_hasher() -> NodeHasher {
     if std::is_x86_feature_detected!("avx512f") {
-        // SAFETY: the processor has AVX-512F.
-        hash_groups(nodes, hashes, |nodes, hashes| unsafe { avx512::hash_8(nodes, hashes) })
+        NodeHasher::Avx512
     } else if std::is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2.
-        hash_groups(nodes, hashes, |nodes, hashes| unsafe { avx2::hash_4(nodes, hashes) })
+        NodeHasher::Avx2
     } else {
-        0
+        NodeHasher::Portable
     }
 }
 
