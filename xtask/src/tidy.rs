@@ -17,7 +17,7 @@ const MAY_KNOW: [(&str, &[&str]); 16] = [
     ("preimage", &["keccak"]),
     ("machine", &["keccak", "preimage"]),
     ("mips64", &["keccak", "machine", "memory", "preimage"]),
-    ("jit", &["keccak", "machine", "memory", "mips64"]),
+    ("jit", &["keccak", "machine", "memory", "mips64", "preimage"]),
     ("host", &["keccak", "preimage"]),
     ("guest", &["keccak", "preimage"]),
     ("conformance", &["keccak", "machine", "memory", "mips64", "preimage"]),

@@ -10,8 +10,11 @@ use std::ffi::c_void;
 use std::io::{self, Write};
 
 use tribunal_keccak::Hash;
-use tribunal_machine::{Fault, Host, Machine, Pause, PreimageRead, Statistics, StepProof, StopOn};
+use tribunal_machine::{
+    Fault, Host, Machine, Pause, PreimageRead, Statistics, StepProof, StopOn, Stream,
+};
 use tribunal_mips64::{Mips64, QUANTUM};
+use tribunal_preimage::{Key, Oracle, OracleError};
 
 use crate::blocks::Blocks;
 use crate::code::CodeError;
@@ -52,6 +55,8 @@ enum Left {
 struct Core {
     machine: Mips64<Window>,
     blocks: Blocks,
+    /// The steps that compiled code was given when it was entered.
+    given: u64,
 }
 
 /// How to compile. Changes how long a run takes, and nothing else.
@@ -108,9 +113,10 @@ impl Compiler {
         };
         match parts() {
             Ok((window, blocks)) => {
-                let mut frame = Box::new(Frame::new(&window, load, store));
+                let mut frame = Box::new(Frame::new(&window, load, store, step));
                 frame.set_near(blocks.near(), &window);
-                let mut core = Box::new(Core { machine: machine.move_to(window), blocks });
+                let mut core =
+                    Box::new(Core { machine: machine.move_to(window), blocks, given: 0 });
                 core.settle();
                 Ok(Self {
                     core,
@@ -155,7 +161,7 @@ impl Compiler {
             *visits += 1;
             return None;
         }
-        let Core { machine, blocks } = &mut *self.core;
+        let Core { machine, blocks, .. } = &mut *self.core;
         if !blocks.may_compile(pc) {
             return None;
         }
@@ -187,6 +193,7 @@ impl Compiler {
             (frame.hi, frame.lo) = (thread.hi, thread.lo);
         }
         frame.budget = budget;
+        core.given = budget;
         frame.engine = std::ptr::from_mut(core).cast();
         let enter = core.blocks.enter();
         // SAFETY: the block is one of `core.blocks`, so compiled for its prologue and for the window
@@ -224,7 +231,7 @@ impl Compiler {
     /// Compiled code was interrupted here: takes a sample, and now and then looks again which
     /// registers and segments are used most.
     fn sample(&mut self) {
-        let Core { machine, blocks } = &mut *self.core;
+        let Core { machine, blocks, .. } = &mut *self.core;
         let state = machine.state_mut();
         let Some(thread) = state.active_stack().top() else { return };
         if !self.sampler.sample(thread.pc, &thread.registers, &state.memory) {
@@ -245,7 +252,7 @@ impl Core {
     /// Takes notice of what a step of the reference changed.
     #[inline]
     fn settle(&mut self) -> bool {
-        let Self { machine, blocks } = self;
+        let Self { machine, blocks, .. } = self;
         let reserved = machine.state().reservation.address;
         let window = machine.state_mut().memory.storage_mut();
         window.watch_reservation(reserved);
@@ -278,6 +285,49 @@ unsafe extern "sysv64" fn store(core: *mut c_void, address: u64, value: u64, siz
     let mask = (u64::MAX >> (64 - size * 8)) << behind;
     core.machine.store(aligned, word & !mask | value << behind & mask);
     core.settle().into()
+}
+
+/// A step of the reference in the middle of compiled code. Not 0 if compiled code may be stale.
+unsafe extern "sysv64" fn step(core: *mut c_void, frame: *mut Frame, pc: u64, left: u64) -> u64 {
+    // SAFETY: as for `load`; the frame is the one that compiled code runs with, on its stack.
+    let (core, frame) = unsafe { (&mut *core.cast::<Core>(), &mut *frame) };
+    let state = core.machine.state_mut();
+    // The counters stand where compiled code was entered, and are to stay there.
+    let counters = (state.step, state.steps_since_switch);
+    let taken = core.given - left;
+    state.step = state.step.wrapping_add(taken);
+    state.steps_since_switch += taken;
+    if let Some(thread) = state.active_stack_mut().top_mut() {
+        thread.registers = frame.registers;
+        (thread.pc, thread.next_pc) = (pc, pc.wrapping_add(4));
+    }
+    let done = core.machine.step_once(&mut NoHost);
+    debug_assert!(done.is_ok(), "load-linked and store-conditional cannot fail");
+    let state = core.machine.state_mut();
+    if let Some(thread) = state.active_stack().top() {
+        frame.registers = thread.registers;
+    }
+    (state.step, state.steps_since_switch) = counters;
+    core.settle().into()
+}
+
+/// For steps that ask nothing of the world.
+struct NoHost;
+
+impl Oracle for NoHost {
+    fn hint(&mut self, _hint: &[u8]) -> Result<(), OracleError> {
+        Ok(())
+    }
+
+    fn preimage(&mut self, key: Key) -> Result<Vec<u8>, OracleError> {
+        Err(OracleError::Missing { key, why: String::new() })
+    }
+}
+
+impl Host for NoHost {
+    fn output(&mut self, _stream: Stream, _bytes: &[u8]) {}
+
+    fn warn(&mut self, _message: &str) {}
 }
 
 fn check_processor() -> Result<(), Reason> {

@@ -29,6 +29,7 @@ pub(crate) struct Frame {
     pub(crate) engine: *mut std::ffi::c_void,
     load: CallBack,
     store: CallBack,
+    step: StepCall,
     marks: *mut u8,
     /// Where the segments of `gs` and `r13` begin, and what is added to addresses in them.
     starts: [u64; 2],
@@ -48,6 +49,10 @@ pub(crate) struct Frame {
 
 /// Called by compiled code: the engine, an address, a value, a size.
 pub(crate) type CallBack = unsafe extern "sysv64" fn(*mut std::ffi::c_void, u64, u64, u64) -> u64;
+
+/// Called by compiled code: the engine, the frame, a pc, the steps that may be taken from there.
+pub(crate) type StepCall =
+    unsafe extern "sysv64" fn(*mut std::ffi::c_void, *mut Frame, u64, u64) -> u64;
 
 /// Where the fields of [`Frame`] are.
 pub(crate) struct Offsets {
@@ -86,7 +91,7 @@ impl Offsets {
 const FRAME_BYTES: i32 = (size_of::<Frame>() as i32 + 15) & !15;
 
 impl Frame {
-    pub(crate) fn new(window: &Window, load: CallBack, store: CallBack) -> Self {
+    pub(crate) fn new(window: &Window, load: CallBack, store: CallBack, step: StepCall) -> Self {
         Self {
             registers: [0; 32],
             lo: 0,
@@ -97,6 +102,7 @@ impl Frame {
             engine: std::ptr::null_mut(),
             load,
             store,
+            step,
             marks: window.marks(),
             starts: [0; 2],
             deltas: [0; 2],
@@ -200,6 +206,7 @@ pub(crate) struct Prologue {
     exit: usize,
     load: usize,
     store: usize,
+    step: usize,
 }
 
 impl Prologue {
@@ -246,8 +253,9 @@ impl Prologue {
         );
         let load = Self::call_back(&mut code, pins, offset_of!(Frame, load));
         let store = Self::call_back(&mut code, pins, offset_of!(Frame, store));
+        let step = Self::call_step(&mut code, pins);
         let code = code.finalize().expect("the prologue has no labels");
-        Self { code, enter, exit, load, store }
+        Self { code, enter, exit, load, store, step }
     }
 
     /// Calls Rust from within a block: `rax` the address, `rdx` the value, `ecx` the size.
@@ -272,10 +280,38 @@ impl Prologue {
         start
     }
 
+    /// Takes a step of the reference from within a block: `rax` is pc, `rdx` the steps left.
+    fn call_step(code: &mut VecAssembler<X64Relocation>, pins: &Pins) -> usize {
+        // As in `call_back`.
+        const PUSHED: i32 = 16;
+        let start = code.offset().0;
+        dynasm!(code ; .arch x64 ; sub rsp, 8);
+        for (host, home) in pins.pairs() {
+            dynasm!(code ; .arch x64 ; mov [rsp + home + PUSHED], Rq(host));
+        }
+        dynasm!(code ; .arch x64
+            ; mov rcx, rdx
+            ; mov rdx, rax
+            ; lea rsi, [rsp + PUSHED]
+            ; mov rdi, [rsp + offset_of!(Frame, engine) as i32 + PUSHED]
+            ; call QWORD [rsp + offset_of!(Frame, step) as i32 + PUSHED]
+        );
+        for (host, home) in pins.pairs() {
+            dynasm!(code ; .arch x64 ; mov Rq(host), [rsp + home + PUSHED]);
+        }
+        dynasm!(code ; .arch x64 ; add rsp, 8 ; ret);
+        start
+    }
+
     /// Where its parts are, once it lies at `start`.
     pub(crate) fn at(&self, start: *const u8) -> (Enter, Shared) {
         let at = |offset| start.wrapping_add(offset);
-        let shared = Shared { exit: at(self.exit), load: at(self.load), store: at(self.store) };
+        let shared = Shared {
+            exit: at(self.exit),
+            load: at(self.load),
+            store: at(self.store),
+            step: at(self.step),
+        };
         (Enter(at(self.enter)), shared)
     }
 }

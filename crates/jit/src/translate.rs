@@ -16,8 +16,9 @@
 //!   pass, the block is left for a *careful* one, which begins at that instruction and checks each
 //!   access by itself.
 //! * Whatever is rare (a page written for the first time, an address outside of the pieces) calls
-//!   out; whatever can fail or needs more than registers and memory (syscalls, load-linked, a
-//!   division by zero) leaves the block before the instruction, which the reference then executes.
+//!   out, and so do load-linked and store-conditional, which are steps of the reference. Whatever can
+//!   fail or needs more than a thread and memory (syscalls, a division by zero) leaves the block
+//!   before the instruction, which the reference then executes.
 
 #![expect(clippy::useless_conversion, reason = "what dynasm! expands to converts its operands")]
 
@@ -40,6 +41,9 @@ pub(crate) struct Shared {
     pub(crate) exit: *const u8,
     /// Loads: `rax` the address, `ecx` the size; the value comes back in `rax`, not extended.
     pub(crate) load: *const u8,
+    /// One step of the reference: `rax` is pc, `rdx` the steps that may be taken from there; `eax` is
+    /// not zero if compiled code may be stale now.
+    pub(crate) step: *const u8,
     /// Stores: `rax` the address, `rdx` the value, `ecx` the size; `eax` is not zero if compiled
     /// code may be stale now.
     pub(crate) store: *const u8,
@@ -112,7 +116,7 @@ pub(crate) fn compile(request: &Request<'_>) -> Compiled {
             match decode(slot).filter(|slot| is_compiled(*slot) && !is_branch(*slot)) {
                 // Two steps may be more than are allowed; what leaves in the middle cannot stand
                 // behind a branch that is not taken yet.
-                Some(slot_op) if words.len() + 2 <= limit && !may_fail(slot_op) => {
+                Some(slot_op) if words.len() + 2 <= limit && !may_leave(slot_op) => {
                     end = End::Branch { word, op, slot, slot_op };
                 }
                 _ => end = End::Interpreted,
@@ -167,12 +171,17 @@ fn is_zero_extension(first: u32, second: u32) -> bool {
 
 /// Whether blocks hold this instruction.
 fn is_compiled(op: Op) -> bool {
-    !matches!(op, Op::Syscall | Op::Ll | Op::Lld | Op::Sc | Op::Scd)
+    op != Op::Syscall
 }
 
-/// Whether it may be left to the reference when its operands are seen.
-fn may_fail(op: Op) -> bool {
-    matches!(op, Op::Div | Op::Divu | Op::Ddiv | Op::Ddivu)
+/// Whether a block may be left before or behind it: then it is not for a delay slot.
+fn may_leave(op: Op) -> bool {
+    is_atomic(op) || matches!(op, Op::Div | Op::Divu | Op::Ddiv | Op::Ddivu)
+}
+
+/// Load-linked and store-conditional, which are steps of the reference, called from within a block.
+fn is_atomic(op: Op) -> bool {
+    matches!(op, Op::Ll | Op::Lld | Op::Sc | Op::Scd)
 }
 
 fn is_branch(op: Op) -> bool {
@@ -383,6 +392,11 @@ enum Rare {
         value: u8,
         /// The instruction behind the store, unless that is certain to leave the block.
         done: Option<usize>,
+    },
+    /// What was compiled from `done` on may be stale.
+    Stale {
+        from: DynamicLabel,
+        done: usize,
     },
     /// A base that does not pass for all of its group: on with a careful block.
     Careful {
@@ -646,6 +660,8 @@ impl Translator<'_> {
         let (small, amount) = (signed(word), shift_amount(word));
         let large = (word & 0xffff) as i32;
         match op {
+            _ if is_atomic(op) => self.step_of_reference(t),
+
             // Without a result that anyone sees. Loads and stores touch memory, but reading has no
             // effect, so even a load to register 0 is nothing.
             _ if written(op, word) == 0 && !is_store(op) && !writes_hi_lo(op) => {}
@@ -882,6 +898,22 @@ impl Translator<'_> {
         }
     }
 
+    /// An instruction that may write `t` and memory.
+    fn step_of_reference(&mut self, t: u8) {
+        let (pc, left) = (self.pc(), self.steps - self.done);
+        self.constant(RAX, pc);
+        let step = self.request.shared.step;
+        let stale = self.code.new_dynamic_label();
+        dynasm!(self.code ; .arch x64
+            ; lea rdx, [r15 + left as i32]
+            ; call extern step.addr()
+            ; test eax, eax
+            ; jnz =>stale
+        );
+        self.values[usize::from(t)] = if t == 0 { Value::Known(0) } else { Value::Unknown };
+        self.rare.push(Rare::Stale { from: stale, done: self.done + 1 });
+    }
+
     /// `d` = a change of `from`
     fn unary(&mut self, d: u8, from: u8, change: impl Fn(&mut Assembler, u8)) {
         let to = self.target(d);
@@ -1060,6 +1092,10 @@ impl Translator<'_> {
             current[usize::from(written(op, word))] = None;
             if is_branch(op) {
                 current[31] = None;
+            }
+            if is_atomic(op) {
+                // Another page may be watched from here on.
+                current = [None; 32];
             }
         }
     }
@@ -1632,6 +1668,10 @@ impl Translator<'_> {
             Rare::Interpret { from, done } => {
                 dynasm!(self.code ; .arch x64 ; =>from);
                 self.leave_early(done, Exit::Interpret);
+            }
+            Rare::Stale { from, done } => {
+                dynasm!(self.code ; .arch x64 ; =>from);
+                self.leave_early(done, Exit::Dispatch);
             }
             Rare::Careful { from, done } => {
                 dynasm!(self.code ; .arch x64 ; =>from ; add r15, (self.steps - done) as i32);
