@@ -32,7 +32,10 @@ use crate::window::{DELTAS_BYTES, SEGMENT_BITS, SEGMENTS, TABLE_BYTES};
 type Assembler = VecAssembler<X64Relocation>;
 
 /// The most instructions of a block.
-const MAX_INSTRUCTIONS: usize = 96;
+const MAX_INSTRUCTIONS: usize = 80;
+
+/// The most branches of a block.
+const MAX_BRANCHES: usize = 4;
 
 /// Where shared code lies that blocks jump to and call.
 #[derive(Clone, Copy, Debug)]
@@ -98,35 +101,8 @@ pub(crate) fn compile(request: &Request<'_>) -> Compiled {
         let word = (request.peek)(pc & !7);
         (word >> if pc & 4 == 0 { 32 } else { 0 }) as u32
     };
-    let mut words: Vec<(u32, Op)> = Vec::new();
-    let mut end = End::FallsThrough;
-    let limit = request.max_steps.min(MAX_INSTRUCTIONS);
-    while words.len() < limit {
-        let pc = request.pc.wrapping_add(words.len() as u64 * 4);
-        let word = fetch(pc);
-        let Some(op) = decode(word).filter(|op| is_compiled(*op)) else {
-            end = End::Interpreted;
-            break;
-        };
-        if is_branch(op) {
-            if words.len() + 2 > limit && !words.is_empty() {
-                break;
-            }
-            let slot = fetch(pc.wrapping_add(4));
-            match decode(slot).filter(|slot| is_compiled(*slot) && !is_branch(*slot)) {
-                // Two steps may be more than are allowed; what leaves in the middle cannot stand
-                // behind a branch that is not taken yet.
-                Some(slot_op) if words.len() + 2 <= limit && !may_leave(slot_op) => {
-                    end = End::Branch { word, op, slot, slot_op };
-                }
-                _ => end = End::Interpreted,
-            }
-            break;
-        }
-        words.push((word, op));
-    }
-
-    let steps = words.len() + if matches!(end, End::Branch { .. }) { 2 } else { 0 };
+    let (items, end) = read_block(request, fetch);
+    let steps = items.iter().map(Item::steps).sum();
     let mut translator = Translator {
         code: Assembler::new_with_capacity(request.at.addr(), 1024, 0, 0, 32, 0, 32),
         request,
@@ -135,6 +111,7 @@ pub(crate) fn compile(request: &Request<'_>) -> Compiled {
         in_slot: false,
         values: request.registers.map(Value::Guess),
         fresh: [None; 2],
+        flags: None,
         groups: Vec::new(),
         members: Vec::new(),
         rare: Vec::new(),
@@ -142,23 +119,96 @@ pub(crate) fn compile(request: &Request<'_>) -> Compiled {
     };
     translator.values[0] = Value::Known(0);
     if !request.careful {
-        translator.find_groups(&words, &end);
+        translator.find_groups(&items);
     }
-    translator.block(&words, &end);
+    translator.block(&items, end);
     let Translator { mut code, links, .. } = translator;
     let code = code.take().expect("every label of a block is bound");
-    let slots = if matches!(end, End::Branch { .. }) { 2 } else { 0 };
-    Compiled { code, instructions: words.len() + slots, links }
+    Compiled { code, instructions: steps, links }
+}
+
+/// Reads a block: on behind branches that lead forward, as if they were not taken.
+fn read_block(request: &Request<'_>, fetch: impl Fn(u64) -> u32) -> (Vec<Item>, End) {
+    let limit = request.max_steps.min(MAX_INSTRUCTIONS);
+    let (mut items, mut steps, mut branches) = (Vec::new(), 0, 0);
+    while steps < limit {
+        let pc = request.pc.wrapping_add(steps as u64 * 4);
+        let word = fetch(pc);
+        let Some(op) = decode(word).filter(|op| is_compiled(*op)) else {
+            return (items, End::Interpreted);
+        };
+        if !is_branch(op) {
+            items.push(Item::Plain { word, op });
+            steps += 1;
+            continue;
+        }
+        if steps + 2 > limit && steps > 0 {
+            break;
+        }
+        let slot = fetch(pc.wrapping_add(4));
+        let slot_op = decode(slot).filter(|slot| is_compiled(*slot) && !is_branch(*slot));
+        // Two steps may be more than are allowed; what leaves in the middle cannot stand behind a
+        // branch that is not taken yet.
+        let Some(slot_op) = slot_op.filter(|op| steps + 2 <= limit && !may_leave(*op)) else {
+            return (items, End::Interpreted);
+        };
+        branches += 1;
+        // Behind a store that may change the code, nothing of the block may follow.
+        let goes_on = falls_through(op, word) && !is_store(slot_op) && branches < MAX_BRANCHES;
+        items.push(Item::Branch { word, op, slot, slot_op, goes_on });
+        steps += 2;
+        if !goes_on {
+            return (items, End::Left);
+        }
+    }
+    (items, End::FallsThrough)
+}
+
+/// Whether it is a branch that probably is not taken: a condition, and a way forward.
+fn falls_through(op: Op, word: u32) -> bool {
+    let forward = signed(word) > 0;
+    match op {
+        Op::Beq | Op::Bne => forward && rs(word) != rt(word),
+        Op::Blez | Op::Bgtz | Op::Bltz | Op::Bgez => forward && rs(word) != 0,
+        _ => false,
+    }
+}
+
+/// An instruction, or a branch with what stands in its delay slot.
+#[derive(Clone, Copy)]
+enum Item {
+    Plain {
+        word: u32,
+        op: Op,
+    },
+    /// `goes_on`: the block does, where it is not taken.
+    Branch {
+        word: u32,
+        op: Op,
+        slot: u32,
+        slot_op: Op,
+        goes_on: bool,
+    },
+}
+
+impl Item {
+    fn steps(&self) -> usize {
+        match self {
+            Self::Plain { .. } => 1,
+            Self::Branch { .. } => 2,
+        }
+    }
 }
 
 /// How a block ends.
+#[derive(Clone, Copy)]
 enum End {
     /// The next instruction is in another block, because this one is long enough.
     FallsThrough,
     /// The next instruction is for the reference.
     Interpreted,
-    /// With a branch and what stands in its delay slot.
-    Branch { word: u32, op: Op, slot: u32, slot_op: Op },
+    /// With a branch.
+    Left,
 }
 
 /// Whether dsll32 and then dsrl32 clear the upper half of a register, and do nothing else.
@@ -187,6 +237,12 @@ fn is_atomic(op: Op) -> bool {
 fn is_branch(op: Op) -> bool {
     matches!(op.row().syntax, Syntax::RsRtBranch | Syntax::RsBranch | Syntax::Jump)
         || matches!(op, Op::Jr | Op::Jalr)
+}
+
+/// Whether nobody sees what a plain instruction does. Reading memory has no effect, so even a load to
+/// register 0 is nothing.
+fn is_nothing(op: Op, word: u32) -> bool {
+    written(op, word) == 0 && !is_store(op) && !writes_hi_lo(op) && !is_atomic(op)
 }
 
 /// The register that an instruction writes; for branches, only that of jalr.
@@ -393,6 +449,12 @@ enum Rare {
         /// The instruction behind the store, unless that is certain to leave the block.
         done: Option<usize>,
     },
+    /// A branch in the middle that is taken after all.
+    Taken {
+        from: DynamicLabel,
+        done: usize,
+        target: u64,
+    },
     /// What was compiled from `done` on may be stale.
     Stale {
         from: DynamicLabel,
@@ -426,6 +488,8 @@ struct Translator<'a> {
     values: [Value; 32],
     /// What `rax` and `rdx` still hold of the instruction before: a place in the frame each.
     fresh: [Option<i32>; 2],
+    /// The register that was just set by a comparison, a signed one or not, whose flags are still there.
+    flags: Option<(u8, bool)>,
     groups: Vec<Group>,
     /// For each instruction, its group.
     members: Vec<Option<usize>>,
@@ -472,7 +536,7 @@ macro_rules! alu {
 }
 
 impl Translator<'_> {
-    fn block(&mut self, words: &[(u32, Op)], end: &End) {
+    fn block(&mut self, items: &[Item], end: End) {
         if self.steps > 0 {
             let from = self.code.new_dynamic_label();
             match i8::try_from(self.steps) {
@@ -482,34 +546,41 @@ impl Translator<'_> {
             dynasm!(self.code ; .arch x64 ; jl =>from);
             self.rare.push(Rare::Budget { from });
         }
-        let mut rest = words;
-        while let [(word, op), after @ ..] = rest {
-            match after {
-                [(next, Op::Dsrl32), ..]
-                    if *op == Op::Dsll32 && rd(*word) != 0 && is_zero_extension(*word, *next) =>
-                {
-                    let (d, t) = (rd(*word), rt(*word));
+        let mut rest = items;
+        while let [item, after @ ..] = rest {
+            rest = after;
+            match (*item, after.first()) {
+                (
+                    Item::Plain { word, op: Op::Dsll32 },
+                    Some(&Item::Plain { word: next, op: Op::Dsrl32 }),
+                ) if rd(word) != 0 && is_zero_extension(word, next) => {
+                    let (d, t) = (rd(word), rt(word));
                     let to = self.target(d);
                     let from = self.read(t, to);
                     dynasm!(self.code ; .arch x64 ; mov Rd(to), Rd(from));
                     self.write(d, to);
+                    self.flags = None;
                     self.done += 2;
                     rest = &after[1..];
                 }
-                _ => {
-                    self.instruction(*op, *word);
+                (Item::Plain { word, op }, _) => {
+                    self.instruction(op, word);
                     self.done += 1;
-                    rest = after;
+                }
+                (Item::Branch { word, op, slot, slot_op, goes_on }, _) => {
+                    self.branch(op, word, slot_op, slot, goes_on);
+                    self.in_slot = false;
+                    self.done += 1;
                 }
             }
         }
-        match *end {
+        match end {
             End::FallsThrough => self.link_to(self.pc()),
             End::Interpreted => {
                 let pc = self.pc();
                 self.leave(pc, Exit::Interpret as i32);
             }
-            End::Branch { word, op, slot, slot_op } => self.branch(op, word, slot_op, slot),
+            End::Left => {}
         }
         let mut rare = 0;
         while rare < self.rare.len() {
@@ -650,7 +721,11 @@ impl Translator<'_> {
         let (s, t, d) = (rs(word), rt(word), rd(word));
         // What is fresh is used by the first operand that is read, or lost.
         let kept = self.fresh;
+        let flags = self.flags.take();
         self.instruction_with(op, word, s, t, d);
+        if is_nothing(op, word) {
+            self.flags = flags;
+        }
         if self.fresh == kept && !matches!(op, Op::Mfhi | Op::Mflo) {
             self.fresh = [None; 2];
         }
@@ -662,9 +737,7 @@ impl Translator<'_> {
         match op {
             _ if is_atomic(op) => self.step_of_reference(t),
 
-            // Without a result that anyone sees. Loads and stores touch memory, but reading has no
-            // effect, so even a load to register 0 is nothing.
-            _ if written(op, word) == 0 && !is_store(op) && !writes_hi_lo(op) => {}
+            _ if is_nothing(op, word) => {}
 
             Op::Sll if amount == 0 => self.unary(d, t, sign_extend),
             Op::Sll => self.unary(d, t, |code, to| {
@@ -967,6 +1040,7 @@ impl Translator<'_> {
         let to = self.target(d);
         dynasm!(self.code ; .arch x64 ; movzx Rd(to), al);
         self.write(d, to);
+        self.flags = Some((d, signed));
     }
 
     fn copy_extended(&mut self, to: u8, register: u8) {
@@ -1052,14 +1126,16 @@ fn sign_extend(code: &mut Assembler, register: u8) {
 
 /// Groups of accesses.
 impl Translator<'_> {
-    fn find_groups(&mut self, words: &[(u32, Op)], end: &End) {
+    fn find_groups(&mut self, items: &[Item]) {
         // The group that an access through each register belongs to, as long as that is not written.
         let mut current = [None; 32];
-        let last = match *end {
-            End::Branch { word, op, slot, slot_op } => [Some((word, op)), Some((slot, slot_op))],
-            _ => [None, None],
-        };
-        for (word, op) in words.iter().copied().chain(last.into_iter().flatten()) {
+        let instructions = items.iter().flat_map(|item| match *item {
+            Item::Plain { word, op } => [Some((word, op)), None],
+            Item::Branch { word, op, slot, slot_op, .. } => {
+                [Some((word, op)), Some((slot, slot_op))]
+            }
+        });
+        for (word, op) in instructions.flatten() {
             let mut member = None;
             if let Some(width) = Width::of(op) {
                 let (base, offset) = (rs(word), signed(word));
@@ -1482,7 +1558,8 @@ enum Condition {
 
 /// Branches.
 impl Translator<'_> {
-    fn branch(&mut self, op: Op, word: u32, slot_op: Op, slot: u32) {
+    fn branch(&mut self, op: Op, word: u32, slot_op: Op, slot: u32, goes_on: bool) {
+        let flags = self.flags.take();
         let pc = self.pc();
         let behind = pc.wrapping_add(4);
         let (s, t) = (rs(word), rt(word));
@@ -1549,14 +1626,41 @@ impl Translator<'_> {
                     _ => {}
                 }
                 let taken = self.code.new_dynamic_label();
-                if early {
-                    dynasm!(self.code ; .arch x64 ; cmp BYTE [rsp + FRAME.condition], 0 ; jne =>taken);
-                } else {
-                    self.compare(s, t, two);
-                    self.jump_if(condition, taken);
+                let one = if s == 0 { t } else { s };
+                match flags {
+                    _ if early => dynasm!(self.code ; .arch x64
+                        ; cmp BYTE [rsp + FRAME.condition], 0
+                        ; jne =>taken
+                    ),
+                    // What was compared a moment ago.
+                    Some((register, signed))
+                        if register == one
+                            && two
+                            && (s == 0 || t == 0)
+                            && is_nothing(slot_op, slot) =>
+                    {
+                        match (condition, signed) {
+                            (Condition::NotEqual, true) => {
+                                dynasm!(self.code ; .arch x64 ; jl =>taken)
+                            }
+                            (Condition::NotEqual, false) => {
+                                dynasm!(self.code ; .arch x64 ; jb =>taken)
+                            }
+                            (_, true) => dynasm!(self.code ; .arch x64 ; jge =>taken),
+                            (_, false) => dynasm!(self.code ; .arch x64 ; jae =>taken),
+                        }
+                    }
+                    _ => {
+                        self.compare(s, t, two);
+                        self.jump_if(condition, taken);
+                    }
                 }
-                self.add_link(taken, target);
-                self.link_to(pc.wrapping_add(8));
+                if goes_on {
+                    self.rare.push(Rare::Taken { from: taken, done: self.done + 1, target });
+                } else {
+                    self.add_link(taken, target);
+                    self.link_to(pc.wrapping_add(8));
+                }
             }
         }
     }
@@ -1668,6 +1772,10 @@ impl Translator<'_> {
             Rare::Interpret { from, done } => {
                 dynasm!(self.code ; .arch x64 ; =>from);
                 self.leave_early(done, Exit::Interpret);
+            }
+            Rare::Taken { from, done, target } => {
+                dynasm!(self.code ; .arch x64 ; =>from ; add r15, (self.steps - done) as i32);
+                self.link_to(target);
             }
             Rare::Stale { from, done } => {
                 dynasm!(self.code ; .arch x64 ; =>from);
