@@ -20,7 +20,7 @@ use crate::blocks::Blocks;
 use crate::code::CodeError;
 use crate::frame::{Exit, Frame, Near, Pins};
 use crate::pinning::Sampler;
-use crate::translate::{CAREFUL, Request, compile};
+use crate::translate::{CAREFUL, Request, WITHHELD, compile};
 use crate::window::{TABLE_END, Window, WindowError};
 
 /// How often a place is come by before it is compiled.
@@ -200,7 +200,9 @@ impl Compiler {
         // of `core.machine`; both live as long as `core`. `load` and `store` expect a `Core`, and
         // nothing else refers to it while compiled code runs.
         unsafe { enter.call(frame, block) };
-        let left = frame.budget;
+        // Below zero, if the next block was not to run whatever is left.
+        let withheld = frame.budget > u64::MAX / 2;
+        let left = frame.budget.wrapping_add(if withheld { WITHHELD } else { 0 });
         let state = core.machine.state_mut();
         state.step = state.step.wrapping_add(budget - left);
         state.steps_since_switch += budget - left;
@@ -213,7 +215,7 @@ impl Compiler {
             (thread.pc, thread.next_pc) = (pc, pc.wrapping_add(4));
         }
         match frame.exit as usize {
-            exit if exit == Exit::Budget as usize => Left::WithTooFew(left),
+            exit if exit == Exit::Budget as usize && !withheld => Left::WithTooFew(left),
             exit if exit == Exit::Interpret as usize => Left::ForReference,
             exit if exit >= Exit::FIRST_LINK => Left::For { careful: frame.pc & CAREFUL != 0 },
             _ => Left::For { careful: false },

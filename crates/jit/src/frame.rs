@@ -44,6 +44,7 @@ pub(crate) struct Frame {
     target: u64,
     scratch: u64,
     kept: u64,
+    saved: [u64; CALLER_SAVED.len()],
     host_gs: u64,
 }
 
@@ -113,6 +114,7 @@ impl Frame {
             target: 0,
             scratch: 0,
             kept: 0,
+            saved: [0; CALLER_SAVED.len()],
             host_gs: 0,
         }
     }
@@ -172,6 +174,16 @@ pub(crate) struct Pins {
     guests: [u8; Pins::COUNT],
 }
 
+/// A host register that holds another guest register within a loop.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Swap {
+    pub(crate) host: u8,
+    /// What it holds outside of the loop.
+    pub(crate) out: u8,
+    /// What it holds within.
+    pub(crate) guest: u8,
+}
+
 impl Pins {
     pub(crate) const COUNT: usize = 9;
 
@@ -190,6 +202,27 @@ impl Pins {
 
     pub(crate) fn guests(&self) -> &[u8; Pins::COUNT] {
         &self.guests
+    }
+
+    /// The pins for a loop that uses registers so often, and what has to change place for it.
+    pub(crate) fn for_loop(&self, uses: &[u64; 32]) -> (Self, Vec<Swap>) {
+        let (mut pins, mut swaps) = (self.clone(), Vec::new());
+        let mut wanted: Vec<u8> = (1..32).filter(|guest| self.host(*guest).is_none()).collect();
+        wanted.retain(|guest| uses[usize::from(*guest)] > 1);
+        wanted.sort_by_key(|guest| std::cmp::Reverse(uses[usize::from(*guest)]));
+        for guest in wanted {
+            let count = |place: &usize| uses[usize::from(pins.guests[*place])];
+            let Some(place) = (0..Self::COUNT).min_by_key(count) else { break };
+            if count(&place) + 1 >= uses[usize::from(guest)] {
+                break;
+            }
+            let (host, out) = (PINNED[place], pins.guests[place]);
+            swaps.push(Swap { host, out, guest });
+            pins.guests[place] = guest;
+            pins.hosts[usize::from(out)] = None;
+            pins.hosts[usize::from(guest)] = Some(host);
+        }
+        (pins, swaps)
     }
 
     fn pairs(&self) -> impl Iterator<Item = (u8, i32)> {
@@ -251,30 +284,33 @@ impl Prologue {
             ; pop rdi ; pop r15 ; pop r14 ; pop r13 ; pop r12 ; pop rbp ; pop rbx
             ; ret
         );
-        let load = Self::call_back(&mut code, pins, offset_of!(Frame, load));
-        let store = Self::call_back(&mut code, pins, offset_of!(Frame, store));
+        let load = Self::call_back(&mut code, offset_of!(Frame, load));
+        let store = Self::call_back(&mut code, offset_of!(Frame, store));
         let step = Self::call_step(&mut code, pins);
         let code = code.finalize().expect("the prologue has no labels");
         Self { code, enter, exit, load, store, step }
     }
 
     /// Calls Rust from within a block: `rax` the address, `rdx` the value, `ecx` the size.
-    fn call_back(code: &mut VecAssembler<X64Relocation>, pins: &Pins, function: usize) -> usize {
+    fn call_back(code: &mut VecAssembler<X64Relocation>, function: usize) -> usize {
         // The return address, and 8 bytes that align the stack.
         const PUSHED: i32 = 16;
         let start = code.offset().0;
         dynasm!(code ; .arch x64 ; sub rsp, 8);
-        let saved = || pins.pairs().filter(|(host, _)| CALLER_SAVED.contains(host));
-        for (host, home) in saved() {
-            dynasm!(code ; .arch x64 ; mov [rsp + home + PUSHED], Rq(host));
+        let saved = || {
+            let place = |place: usize| (offset_of!(Frame, saved) + place * 8) as i32 + PUSHED;
+            CALLER_SAVED.into_iter().enumerate().map(move |(which, host)| (host, place(which)))
+        };
+        for (host, at) in saved() {
+            dynasm!(code ; .arch x64 ; mov [rsp + at], Rq(host));
         }
         dynasm!(code ; .arch x64
             ; mov rdi, [rsp + offset_of!(Frame, engine) as i32 + PUSHED]
             ; mov rsi, rax
             ; call QWORD [rsp + function as i32 + PUSHED]
         );
-        for (host, home) in saved() {
-            dynasm!(code ; .arch x64 ; mov Rq(host), [rsp + home + PUSHED]);
+        for (host, at) in saved() {
+            dynasm!(code ; .arch x64 ; mov Rq(host), [rsp + at]);
         }
         dynasm!(code ; .arch x64 ; add rsp, 8 ; ret);
         start

@@ -4,7 +4,7 @@
 //! Knows only samples: what stands at the places where a run happened to be interrupted.
 
 use tribunal_memory::{Memory, Storage};
-use tribunal_mips64::{Syntax, decode};
+use tribunal_mips64::{Op, Syntax, decode};
 
 use crate::frame::{Near, Pins};
 use crate::window::{SEGMENT_BITS, SEGMENTS};
@@ -21,6 +21,26 @@ pub(crate) struct Sampler {
     accesses: [u64; SEGMENTS],
     samples: u64,
     next_look: u64,
+}
+
+/// Counts the registers that an instruction names.
+pub(crate) fn count_uses(op: Op, word: u32, uses: &mut [u64; 32]) {
+    let [s, t, d] = [21, 16, 11].map(|shift| (word >> shift & 31) as usize);
+    let used: &[usize] = match op.row().syntax {
+        Syntax::RdRsRt | Syntax::RdRtRs => &[s, t, d],
+        Syntax::RdRtSa => &[t, d],
+        Syntax::RtRsSigned | Syntax::RtRsUnsigned | Syntax::RsRtBranch | Syntax::RsRt => &[s, t],
+        // An address is worth more: it is used twice.
+        Syntax::RtOffset => &[s, s, t],
+        Syntax::RdRs => &[s, d],
+        Syntax::Rs | Syntax::RsBranch => &[s],
+        Syntax::RtUnsigned => &[t],
+        Syntax::Rd => &[d],
+        Syntax::Jump | Syntax::Nothing => &[],
+    };
+    for &register in used {
+        uses[register] += 1;
+    }
 }
 
 impl Default for Sampler {
@@ -44,29 +64,13 @@ impl Sampler {
             let at = pc.wrapping_add(place * 4);
             let word = (memory.peek(at) >> if at & 4 == 0 { 32 } else { 0 }) as u32;
             let Some(op) = decode(word) else { break };
-            let [s, t, d] = [21, 16, 11].map(|shift| (word >> shift & 31) as usize);
-            let used: &[usize] = match op.row().syntax {
-                Syntax::RdRsRt | Syntax::RdRtRs => &[s, t, d],
-                Syntax::RdRtSa => &[t, d],
-                Syntax::RtRsSigned | Syntax::RtRsUnsigned | Syntax::RsRtBranch | Syntax::RsRt => {
-                    &[s, t]
-                }
-                // An address is worth more: it is used twice.
-                Syntax::RtOffset => &[s, s, t],
-                Syntax::RdRs => &[s, d],
-                Syntax::Rs | Syntax::RsBranch => &[s],
-                Syntax::RtUnsigned => &[t],
-                Syntax::Rd => &[d],
-                Syntax::Jump | Syntax::Nothing => &[],
-            };
             if op.row().syntax == Syntax::RtOffset
-                && let Some(count) = self.accesses.get_mut((registers[s] >> SEGMENT_BITS) as usize)
+                && let base = registers[(word >> 21 & 31) as usize]
+                && let Some(count) = self.accesses.get_mut((base >> SEGMENT_BITS) as usize)
             {
                 *count += 1;
             }
-            for &register in used {
-                self.uses[register] += 1;
-            }
+            count_uses(op, word, &mut self.uses);
         }
         self.uses[0] = 0;
         self.samples += 1;

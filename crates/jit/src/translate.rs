@@ -26,7 +26,8 @@ use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi as _, DynasmLabelApi as _, VecAssembler, dynasm};
 use tribunal_mips64::{Op, Syntax, decode};
 
-use crate::frame::{Exit, FRAME, Near, Pins};
+use crate::frame::{Exit, FRAME, Near, Pins, Swap};
+use crate::pinning::count_uses;
 use crate::window::{DELTAS_BYTES, SEGMENT_BITS, SEGMENTS, TABLE_BYTES};
 
 type Assembler = VecAssembler<X64Relocation>;
@@ -92,6 +93,10 @@ pub(crate) struct NewLink {
     pub(crate) target: u64,
 }
 
+/// Taken off the steps left by a delay slot that may have made code stale, so that the next block does
+/// not run. More than there ever are.
+pub(crate) const WITHHELD: u64 = 1 << 62;
+
 /// Marks the address of a careful block where the addresses of blocks are told apart.
 pub(crate) const CAREFUL: u64 = 1;
 
@@ -103,12 +108,18 @@ pub(crate) fn compile(request: &Request<'_>) -> Compiled {
     };
     let (items, end) = read_block(request, fetch);
     let steps = items.iter().map(Item::steps).sum();
+    let mut code = Assembler::new_with_capacity(request.at.addr(), 1024, 0, 0, 32, 0, 32);
+    let top = code.new_dynamic_label();
+    let (pins, swaps) = loop_pins(request, &items);
     let mut translator = Translator {
-        code: Assembler::new_with_capacity(request.at.addr(), 1024, 0, 0, 32, 0, 32),
+        code,
         request,
         steps,
         done: 0,
         in_slot: false,
+        pins,
+        swaps,
+        top,
         values: request.registers.map(Value::Guess),
         fresh: [None; 2],
         flags: None,
@@ -162,6 +173,36 @@ fn read_block(request: &Request<'_>, fetch: impl Fn(u64) -> u32) -> (Vec<Item>, 
         }
     }
     (items, End::FallsThrough)
+}
+
+/// The pins for a block: if it is a loop, those that suit it, and what is different about them.
+fn loop_pins(request: &Request<'_>, items: &[Item]) -> (Pins, Vec<Swap>) {
+    let (mut uses, mut steps, mut is_loop) = ([0; 32], 0, false);
+    for item in items {
+        match *item {
+            // What the reference does within a block, it does with the pins of all blocks.
+            Item::Plain { op, .. } if is_atomic(op) => return (request.pins.clone(), Vec::new()),
+            Item::Plain { word, op } => count_uses(op, word, &mut uses),
+            Item::Branch { word, op, slot, slot_op, .. } => {
+                count_uses(op, word, &mut uses);
+                count_uses(slot_op, slot, &mut uses);
+                let pc = request.pc.wrapping_add(steps as u64 * 4);
+                let conditional = matches!(op.row().syntax, Syntax::RsRtBranch | Syntax::RsBranch);
+                is_loop |= conditional && branch_target(pc, word) == request.pc;
+            }
+        }
+        steps += item.steps();
+    }
+    if is_loop && !request.careful {
+        request.pins.for_loop(&uses)
+    } else {
+        (request.pins.clone(), Vec::new())
+    }
+}
+
+/// Where a conditional branch at `pc` leads.
+fn branch_target(pc: u64, word: u32) -> u64 {
+    pc.wrapping_add(4).wrapping_add_signed(i64::from(signed(word)) << 2)
 }
 
 /// Whether it is a branch that probably is not taken: a condition, and a way forward.
@@ -485,6 +526,12 @@ struct Translator<'a> {
     /// Instructions before the one being translated.
     done: usize,
     in_slot: bool,
+    /// Those of all blocks, or, in a loop, those that suit it.
+    pins: Pins,
+    /// What is different about the pins of a loop. Undone wherever the block is left.
+    swaps: Vec<Swap>,
+    /// Where a loop begins again.
+    top: DynamicLabel,
     values: [Value; 32],
     /// What `rax` and `rdx` still hold of the instruction before: a place in the frame each.
     fresh: [Option<i32>; 2],
@@ -537,6 +584,14 @@ macro_rules! alu {
 
 impl Translator<'_> {
     fn block(&mut self, items: &[Item], end: End) {
+        for Swap { host, out, guest } in self.swaps.clone() {
+            dynasm!(self.code ; .arch x64
+                ; mov [rsp + FRAME.register(out)], Rq(host)
+                ; mov Rq(host), [rsp + FRAME.register(guest)]
+            );
+        }
+        let top = self.top;
+        dynasm!(self.code ; .arch x64 ; =>top);
         if self.steps > 0 {
             let from = self.code.new_dynamic_label();
             match i8::try_from(self.steps) {
@@ -578,6 +633,7 @@ impl Translator<'_> {
             End::FallsThrough => self.link_to(self.pc()),
             End::Interpreted => {
                 let pc = self.pc();
+                self.swap_back();
                 self.leave(pc, Exit::Interpret as i32);
             }
             End::Left => {}
@@ -598,7 +654,7 @@ impl Translator<'_> {
 /// Operands.
 impl Translator<'_> {
     fn place(&self, register: u8) -> Place {
-        match self.request.pins.host(register) {
+        match self.pins.host(register) {
             Some(host) => Place::Host(host),
             None => Place::Home(FRAME.register(register)),
         }
@@ -606,7 +662,7 @@ impl Translator<'_> {
 
     /// A host register that holds `register`: its own, or `scratch`.
     fn read(&mut self, register: u8, scratch: u8) -> u8 {
-        if let Some(host) = self.request.pins.host(register) {
+        if let Some(host) = self.pins.host(register) {
             return host;
         }
         if let Value::Known(value) = self.values[usize::from(register)] {
@@ -656,7 +712,7 @@ impl Translator<'_> {
 
     /// The host register to compute a result for `register` in.
     fn target(&self, register: u8) -> u8 {
-        self.request.pins.host(register).unwrap_or(RAX)
+        self.pins.host(register).unwrap_or(RAX)
     }
 
     /// `register` = `from`; nothing more is known of it.
@@ -1563,10 +1619,9 @@ impl Translator<'_> {
         let pc = self.pc();
         let behind = pc.wrapping_add(4);
         let (s, t) = (rs(word), rt(word));
-        let offset = i64::from(signed(word)) << 2;
         let region = behind & 0xffff_ffff_f000_0000;
         let jump = region | u64::from(word & 0x03ff_ffff) << 2;
-        let target = behind.wrapping_add_signed(offset);
+        let target = branch_target(pc, word);
         let slot_writes = written(slot_op, slot);
         match op {
             Op::Jr | Op::Jalr => {
@@ -1625,7 +1680,8 @@ impl Translator<'_> {
                     Condition::Never => return self.link_to(pc.wrapping_add(8)),
                     _ => {}
                 }
-                let taken = self.code.new_dynamic_label();
+                let again = self.is_top(target) && !goes_on;
+                let taken = if again { self.top } else { self.code.new_dynamic_label() };
                 let one = if s == 0 { t } else { s };
                 match flags {
                     _ if early => dynasm!(self.code ; .arch x64
@@ -1655,10 +1711,15 @@ impl Translator<'_> {
                         self.jump_if(condition, taken);
                     }
                 }
-                if goes_on {
+                if again {
+                    self.link_to(pc.wrapping_add(8));
+                } else if goes_on {
                     self.rare.push(Rare::Taken { from: taken, done: self.done + 1, target });
-                } else {
+                } else if self.swaps.is_empty() {
                     self.add_link(taken, target);
+                    self.link_to(pc.wrapping_add(8));
+                } else {
+                    self.rare.push(Rare::Taken { from: taken, done: self.steps, target });
                     self.link_to(pc.wrapping_add(8));
                 }
             }
@@ -1718,6 +1779,7 @@ impl Translator<'_> {
 
     /// Goes on at the guest address in `rax`.
     fn jump_to_rax(&mut self) {
+        self.swap_back();
         let from = self.code.new_dynamic_label();
         dynasm!(self.code ; .arch x64
             ; test rax, QWORD [rsp + FRAME.table_mask]
@@ -1732,9 +1794,30 @@ impl Translator<'_> {
 
     /// Goes on at `target`.
     fn link_to(&mut self, target: u64) {
+        if self.is_top(target) {
+            let top = self.top;
+            dynasm!(self.code ; .arch x64 ; jmp =>top);
+            return;
+        }
+        self.swap_back();
         let from = self.code.new_dynamic_label();
         dynasm!(self.code ; .arch x64 ; jmp =>from);
         self.add_link(from, target);
+    }
+
+    /// Whether a jump to `target` begins this block again.
+    fn is_top(&self, target: u64) -> bool {
+        target == self.request.pc && !self.request.careful
+    }
+
+    /// Back to the pins of all blocks.
+    fn swap_back(&mut self) {
+        for Swap { host, out, guest } in self.swaps.clone() {
+            dynasm!(self.code ; .arch x64
+                ; mov [rsp + FRAME.register(guest)], Rq(host)
+                ; mov Rq(host), [rsp + FRAME.register(out)]
+            );
+        }
     }
 
     /// The jump just emitted, whose displacement stands at its end, leads to `target`.
@@ -1756,6 +1839,7 @@ impl Translator<'_> {
         let pc = self.request.pc.wrapping_add(done as u64 * 4);
         let left = self.steps - done;
         dynasm!(self.code ; .arch x64 ; add r15, left as i32);
+        self.swap_back();
         self.leave(pc, how as i32);
     }
 }
@@ -1827,8 +1911,14 @@ impl Translator<'_> {
                         dynasm!(self.code ; .arch x64 ; test eax, eax ; jz =>back);
                         self.leave_early(done, Exit::Dispatch);
                     }
-                    // Behind a delay slot comes a jump, which leads nowhere stale.
-                    None => dynasm!(self.code ; .arch x64 ; jmp =>back),
+                    // The branch comes first; the block that it leads to finds no steps left.
+                    None => dynasm!(self.code ; .arch x64
+                        ; test eax, eax
+                        ; jz =>back
+                        ; mov rcx, QWORD WITHHELD as i64
+                        ; sub r15, rcx
+                        ; jmp =>back
+                    ),
                 }
             }
             Rare::Link { from, which, target } => {
