@@ -130,6 +130,7 @@ pub(crate) fn compile(request: &Request<'_>) -> Compiled {
         done: 0,
         in_slot: false,
         values: request.registers.map(Value::Guess),
+        fresh: [None; 2],
         groups: Vec::new(),
         members: Vec::new(),
         rare: Vec::new(),
@@ -256,6 +257,7 @@ impl Value {
 enum Place {
     Host(u8),
     Home(i32),
+    Immediate(i32),
 }
 
 /// Host registers that are free between instructions.
@@ -408,6 +410,8 @@ struct Translator<'a> {
     done: usize,
     in_slot: bool,
     values: [Value; 32],
+    /// What `rax` and `rdx` still hold of the instruction before: a place in the frame each.
+    fresh: [Option<i32>; 2],
     groups: Vec<Group>,
     /// For each instruction, its group.
     members: Vec<Option<usize>>,
@@ -417,14 +421,36 @@ struct Translator<'a> {
 
 /// An instruction with two sources.
 macro_rules! alu {
+    ($self:ident, imul, $to:expr, $from:expr, 32) => {
+        match $from {
+            Place::Host(from) => dynasm!($self.code ; .arch x64 ; imul Rd($to), Rd(from)),
+            Place::Home(at) => dynasm!($self.code ; .arch x64 ; imul Rd($to), DWORD [rsp + at]),
+            Place::Immediate(by) => dynasm!($self.code ; .arch x64 ; imul Rd($to), Rd($to), by),
+        }
+    };
+    ($self:ident, cmp, $to:expr, $from:expr, 64) => {
+        match $from {
+            Place::Immediate(value) => dynasm!($self.code ; .arch x64 ; cmp Rq($to), value),
+            Place::Host(from) => dynasm!($self.code ; .arch x64 ; cmp Rq($to), Rq(from)),
+            Place::Home(at) => dynasm!($self.code ; .arch x64 ; cmp Rq($to), QWORD [rsp + at]),
+        }
+    };
     ($self:ident, $op:ident, $to:expr, $from:expr, 64) => {
         match $from {
+            Place::Immediate(value) => match i8::try_from(value) {
+                Ok(value) => dynasm!($self.code ; .arch x64 ; $op Rq($to), BYTE value),
+                Err(_) => dynasm!($self.code ; .arch x64 ; $op Rq($to), DWORD value),
+            },
             Place::Host(from) => dynasm!($self.code ; .arch x64 ; $op Rq($to), Rq(from)),
             Place::Home(at) => dynasm!($self.code ; .arch x64 ; $op Rq($to), QWORD [rsp + at]),
         }
     };
     ($self:ident, $op:ident, $to:expr, $from:expr, 32) => {
         match $from {
+            Place::Immediate(value) => match i8::try_from(value) {
+                Ok(value) => dynasm!($self.code ; .arch x64 ; $op Rd($to), BYTE value),
+                Err(_) => dynasm!($self.code ; .arch x64 ; $op Rd($to), DWORD value),
+            },
             Place::Host(from) => dynasm!($self.code ; .arch x64 ; $op Rd($to), Rd(from)),
             Place::Home(at) => dynasm!($self.code ; .arch x64 ; $op Rd($to), DWORD [rsp + at]),
         }
@@ -495,16 +521,42 @@ impl Translator<'_> {
 
     /// A host register that holds `register`: its own, or `scratch`.
     fn read(&mut self, register: u8, scratch: u8) -> u8 {
-        if register == 0 {
-            dynasm!(self.code ; .arch x64 ; xor Rd(scratch), Rd(scratch));
-            return scratch;
+        if let Some(host) = self.request.pins.host(register) {
+            return host;
         }
-        match self.place(register) {
-            Place::Host(host) => host,
-            Place::Home(at) => {
-                dynasm!(self.code ; .arch x64 ; mov Rq(scratch), QWORD [rsp + at]);
-                scratch
+        if let Value::Known(value) = self.values[usize::from(register)] {
+            self.constant(scratch, value);
+        } else {
+            self.read_home(FRAME.register(register), scratch);
+        }
+        scratch
+    }
+
+    /// `scratch` = what is at a place in the frame.
+    fn read_home(&mut self, at: i32, scratch: u8) {
+        match std::mem::take(&mut self.fresh) {
+            [Some(fresh), _] if fresh == at => {
+                if scratch != RAX {
+                    dynasm!(self.code ; .arch x64 ; mov Rq(scratch), rax);
+                }
             }
+            [_, Some(fresh)] if fresh == at => {
+                if scratch != RDX {
+                    dynasm!(self.code ; .arch x64 ; mov Rq(scratch), rdx);
+                }
+            }
+            _ => dynasm!(self.code ; .arch x64 ; mov Rq(scratch), QWORD [rsp + at]),
+        }
+    }
+
+    /// Where to take the second operand of a calculation from: an immediate if it is one.
+    fn operand(&self, register: u8) -> Place {
+        match self.values[usize::from(register)] {
+            Value::Known(value) => match i32::try_from(value as i64) {
+                Ok(value) => Place::Immediate(value),
+                Err(_) => self.place(register),
+            },
+            _ => self.place(register),
         }
     }
 
@@ -513,6 +565,7 @@ impl Translator<'_> {
         let from = self.read(register, to);
         if from != to {
             dynasm!(self.code ; .arch x64 ; mov Rq(to), Rq(from));
+            self.fresh = [None; 2];
         }
     }
 
@@ -527,7 +580,13 @@ impl Translator<'_> {
         match self.place(register) {
             Place::Host(host) if host == from => {}
             Place::Host(host) => dynasm!(self.code ; .arch x64 ; mov Rq(host), Rq(from)),
-            Place::Home(at) => dynasm!(self.code ; .arch x64 ; mov QWORD [rsp + at], Rq(from)),
+            Place::Home(at) => {
+                dynasm!(self.code ; .arch x64 ; mov QWORD [rsp + at], Rq(from));
+                if from == RAX {
+                    self.fresh = [Some(at), None];
+                }
+            }
+            Place::Immediate(_) => {}
         }
     }
 
@@ -542,12 +601,14 @@ impl Translator<'_> {
                     dynasm!(self.code ; .arch x64 ; mov QWORD [rsp + at], rax);
                 }
             },
+            Place::Immediate(_) => {}
         }
         self.values[usize::from(register)] = Value::Known(value);
     }
 
     /// `to` = `from` + `offset`
     fn add_to(&mut self, to: u8, from: u8, offset: i32) {
+        self.fresh = [None; 2];
         match i8::try_from(offset) {
             Ok(0) => dynasm!(self.code ; .arch x64 ; mov Rq(to), Rq(from)),
             Ok(offset) => dynasm!(self.code ; .arch x64 ; lea Rq(to), [BYTE Rq(from) + offset]),
@@ -556,6 +617,7 @@ impl Translator<'_> {
     }
 
     fn constant(&mut self, to: u8, value: u64) {
+        self.fresh = [None; 2];
         if value == 0 {
             dynasm!(self.code ; .arch x64 ; xor Rd(to), Rd(to));
         } else if let Ok(value) = u32::try_from(value) {
@@ -572,6 +634,15 @@ impl Translator<'_> {
 impl Translator<'_> {
     fn instruction(&mut self, op: Op, word: u32) {
         let (s, t, d) = (rs(word), rt(word), rd(word));
+        // What is fresh is used by the first operand that is read, or lost.
+        let kept = self.fresh;
+        self.instruction_with(op, word, s, t, d);
+        if self.fresh == kept && !matches!(op, Op::Mfhi | Op::Mflo) {
+            self.fresh = [None; 2];
+        }
+    }
+
+    fn instruction_with(&mut self, op: Op, word: u32, s: u8, t: u8, d: u8) {
         let (small, amount) = (signed(word), shift_amount(word));
         let large = (word & 0xffff) as i32;
         match op {
@@ -665,7 +736,7 @@ impl Translator<'_> {
             }),
             Op::Slt | Op::Sltu => {
                 let left = self.read(s, RCX);
-                let right = if t == 0 { Place::Host(self.read(0, RDX)) } else { self.place(t) };
+                let right = self.operand(t);
                 alu!(self, cmp, left, right, 64);
                 self.set_if(d, op == Op::Slt);
             }
@@ -752,9 +823,20 @@ impl Translator<'_> {
 
             Op::Mfhi | Op::Mflo => {
                 let at = if op == Op::Mfhi { FRAME.hi } else { FRAME.lo };
-                let to = self.target(d);
-                dynasm!(self.code ; .arch x64 ; mov Rq(to), QWORD [rsp + at]);
-                self.write(d, to);
+                let fresh = self.fresh;
+                let host = match fresh {
+                    [Some(fresh), _] if fresh == at => RAX,
+                    [_, Some(fresh)] if fresh == at => RDX,
+                    _ => {
+                        let to = self.target(d);
+                        self.read_home(at, to);
+                        self.write(d, to);
+                        return;
+                    }
+                };
+                self.write(d, host);
+                // The other half may be asked for next.
+                self.fresh = fresh;
             }
             Op::Mthi | Op::Mtlo => {
                 let at = if op == Op::Mthi { FRAME.hi } else { FRAME.lo };
@@ -821,13 +903,7 @@ impl Translator<'_> {
         // The result must not replace the second operand before it is read.
         let to = if d == t && s != t { RAX } else { self.target(d) };
         self.copy(to, s);
-        let from = if t == 0 {
-            Place::Host(self.read(0, RCX))
-        } else if s == t {
-            Place::Host(to)
-        } else {
-            self.place(t)
-        };
+        let from = if s == t { Place::Host(to) } else { self.operand(t) };
         combine(self, to, from);
         self.write(d, to);
     }
@@ -864,6 +940,7 @@ impl Translator<'_> {
     fn copy_extended(&mut self, to: u8, register: u8) {
         let from = self.read(register, to);
         dynasm!(self.code ; .arch x64 ; movsxd Rq(to), Rd(from));
+        self.fresh = [None; 2];
     }
 
     /// hi = `rdx`, lo = `rax`
@@ -872,6 +949,7 @@ impl Translator<'_> {
             ; mov QWORD [rsp + FRAME.lo], rax
             ; mov QWORD [rsp + FRAME.hi], rdx
         );
+        self.fresh = [Some(FRAME.lo), Some(FRAME.hi)];
     }
 
     /// Instructions without a result of their own clear the register in its place.
@@ -1010,6 +1088,7 @@ impl Translator<'_> {
         } else {
             dynasm!(self.code ; .arch x64 ; mov rax, QWORD [rsp + bound] ; add rax, Rq(base));
         }
+        self.fresh = [None; 2];
         dynasm!(self.code ; .arch x64
             ; test rax, QWORD [rsp + FRAME.masks + mask_of(group.bytes)]
             ; jnz =>from
@@ -1060,14 +1139,13 @@ impl Translator<'_> {
         if let Value::Known(address) = value {
             self.constant(RAX, address);
         } else {
-            match self.place(base) {
-                Place::Host(host) => self.add_to(RAX, host, offset),
-                Place::Home(at) => {
-                    dynasm!(self.code ; .arch x64 ; mov rax, QWORD [rsp + at]);
-                    if offset != 0 {
-                        dynasm!(self.code ; .arch x64 ; add rax, offset);
-                    }
-                }
+            match self.read(base, RAX) {
+                RAX if offset == 0 => {}
+                RAX => match i8::try_from(offset) {
+                    Ok(offset) => dynasm!(self.code ; .arch x64 ; add rax, BYTE offset),
+                    Err(_) => dynasm!(self.code ; .arch x64 ; add rax, DWORD offset),
+                },
+                host => self.add_to(RAX, host, offset),
             }
         }
         self.likely(value)
@@ -1459,14 +1537,17 @@ impl Translator<'_> {
     fn compare(&mut self, s: u8, t: u8, two: bool) {
         if two && s != 0 && t != 0 {
             let left = self.read(s, RAX);
-            let right = self.place(t);
+            let right = self.operand(t);
             alu!(self, cmp, left, right, 64);
             return;
         }
         let one = if s == 0 { t } else { s };
         match self.place(one) {
             Place::Host(host) => dynasm!(self.code ; .arch x64 ; test Rq(host), Rq(host)),
-            Place::Home(at) => dynasm!(self.code ; .arch x64 ; cmp QWORD [rsp + at], 0),
+            _ => {
+                let host = self.read(one, RAX);
+                dynasm!(self.code ; .arch x64 ; test Rq(host), Rq(host));
+            }
         }
     }
 
