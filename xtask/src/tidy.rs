@@ -21,13 +21,13 @@ const MAY_KNOW: [(&str, &[&str]); 16] = [
     ("host", &["keccak", "preimage"]),
     ("guest", &["keccak", "preimage"]),
     ("conformance", &["keccak", "machine", "memory", "mips64", "preimage"]),
-    ("fuzz", &["conformance", "keccak", "machine", "memory", "mips64", "preimage"]),
+    ("fuzz", &["conformance", "jit", "keccak", "machine", "memory", "mips64", "preimage"]),
     ("kzg", &[]),
     ("onchain", &["keccak", "kzg", "machine", "preimage"]),
-    ("cli", &["host", "keccak", "machine", "memory", "mips64", "onchain", "preimage"]),
+    ("cli", &["host", "jit", "keccak", "machine", "memory", "mips64", "onchain", "preimage"]),
     ("guests/bench", &["guest"]),
     ("guests/transactions", &["guest", "keccak", "preimage"]),
-    ("xtask", &["conformance", "fuzz"]),
+    ("xtask", &["conformance", "fuzz", "jit", "mips64"]),
 ];
 
 /// The crates that may be unsafe, each with its reason in `ARCHITECTURE.md`.

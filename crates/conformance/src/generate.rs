@@ -5,6 +5,8 @@
 //! towards the edges: extreme operands, every alignment, the last page, the ends of a quantum,
 //! reservations that almost match, delay slots, bytes that no run produces.
 
+mod pitfalls;
+
 use tribunal_memory::Memory;
 use tribunal_mips64::{
     HEAP_END, HEAP_START, LlReservation, QUANTUM, SYSCALLS, State, Thread, ThreadStack,
@@ -14,6 +16,8 @@ use tribunal_preimage::Key;
 use crate::assemble::{self, A0, A1, A2, SYSCALL, V0, call, immediate, load_value, special};
 use crate::random::Random;
 use crate::vector::VectorHost;
+
+pub use pitfalls::generate_pitfalls;
 
 /// A state to step from, and what its oracle knows.
 #[derive(Clone, Debug)]
@@ -64,14 +68,18 @@ pub fn generate_program(seed: u64) -> Start {
     scene.thread.pc = base;
     scene.give_data_pointers();
     let mut start = scene.finish("program");
-    let state = &mut start.state;
+    place_threads(&mut start.state, base, words.len() as u64, &mut Random::new(seed ^ 1));
+    start
+}
+
+/// Puts the threads in front of the `length` instructions at `base`: whoever is active at the
+/// beginning, the others anywhere. Turns end soon, most times.
+fn place_threads(state: &mut State, base: u64, length: u64, random: &mut Random) {
     state.exited = 0;
-    let random = &mut Random::new(seed ^ 1);
     state.steps_since_switch = match random.below(3) {
         0 => QUANTUM - random.below(40),
         _ => random.below(QUANTUM),
     };
-    // Whoever is active stands at the beginning, the others anywhere in the same program.
     let right_is_active = state.traverse_right != 0;
     for (stack, is_active) in
         [(&mut state.left, !right_is_active), (&mut state.right, right_is_active)]
@@ -80,14 +88,13 @@ pub fn generate_program(seed: u64) -> Start {
         let last = threads.len().wrapping_sub(1);
         for (place, thread) in threads.iter_mut().enumerate() {
             let starts = is_active && place == last;
-            let skipped = if starts { 0 } else { random.below(words.len() as u64 / 2) };
-            thread.pc = base + skipped * 4;
-            thread.next_pc = thread.pc + 4;
+            let skipped = if starts { 0 } else { random.below(length / 2) };
+            thread.pc = base.wrapping_add(skipped * 4);
+            thread.next_pc = thread.pc.wrapping_add(4);
             thread.exited = u8::from(!starts && random.once_in(6));
         }
         *stack = ThreadStack::new(threads);
     }
-    start
 }
 
 #[derive(Clone, Copy)]
@@ -578,7 +585,10 @@ fn program(random: &mut Random) -> Vec<u32> {
                 words.push(immediate(opcode, rs, rt, distance as u16));
                 words.push(calculation(random));
             }
-            13 | 14 => words.extend(random_call(random)),
+            13 | 14 => {
+                let place = random.pick(&[0x3000, 0x4ff4, 0x1_0000_0007]);
+                words.extend(random_call(random, place));
+            }
             _ if random.once_in(12) => words.push(random.number() as u32),
             _ => words.extend(load_value(scratch(random), operand(random))),
         }
@@ -622,8 +632,9 @@ fn access(random: &mut Random, opcodes: &[u32]) -> u32 {
     immediate(random.pick(opcodes), base, scratch(random), random.below(24) as u16)
 }
 
-fn random_call(random: &mut Random) -> Vec<u32> {
-    let pointer = random.pick(&[0x3000, 0x4ff4, 0x1_0000_0007]) + random.below(16);
+/// A syscall, about the memory at `place` if it is about memory.
+fn random_call(random: &mut Random, place: u64) -> Vec<u32> {
+    let pointer = place.wrapping_add(random.below(16));
     let count = random.below(12);
     match random.below(12) {
         0 => call(5023, &[]),

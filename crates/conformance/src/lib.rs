@@ -16,7 +16,7 @@ mod trail;
 mod vector;
 
 pub use crate::engine::{Engine, failures, reference, run_vector};
-pub use crate::generate::{Start, generate, generate_program};
+pub use crate::generate::{Start, generate, generate_pitfalls, generate_program};
 pub use crate::host::RecordingHost;
 pub use crate::lockstep::lockstep;
 pub use crate::random::Random;

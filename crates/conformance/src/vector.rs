@@ -248,8 +248,8 @@ mod tests {
             assert_eq!(told.matches(" is expected").count(), 1, "byte {place}: {told}");
         }
         let mut other = witness;
-        other[89] = 0;
-        other[90] = 1;
+        other[97] = 0;
+        other[98] = 1;
         let told = expected.check(&Outcome::Post(other)).unwrap_err();
         assert_eq!(
             told,

@@ -1,11 +1,13 @@
 //! Hostile inputs, made from a seed, for whatever reads what others wrote: ELF files, state files,
-//! the wire protocols, and machine states themselves.
+//! the wire protocols, and machine states themselves, which the fast engine must take as the reference
+//! does.
 //!
 //! Runs on stable Rust and needs no corpus, so the gate can run it for a minute. An input is a
 //! number: whoever has the seed of a failure has the failure. Knows what must hold for every input;
 //! what a right input means, the conformance suite knows.
 
 mod elf;
+mod engines;
 mod mutate;
 mod state_file;
 mod step;
@@ -39,11 +41,13 @@ pub enum Target {
     Step,
     /// Both sides of the hint and preimage protocols.
     Wire,
+    /// The fast engine beside the reference.
+    Engines,
 }
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Elf, Self::StateFile, Self::Step, Self::Wire];
+    pub const ALL: [Self; 5] = [Self::Elf, Self::StateFile, Self::Step, Self::Wire, Self::Engines];
 
     /// What the command line calls it.
     pub const fn name(self) -> &'static str {
@@ -52,6 +56,7 @@ impl Target {
             Self::StateFile => "state-file",
             Self::Step => "step",
             Self::Wire => "wire",
+            Self::Engines => "engines",
         }
     }
 
@@ -65,6 +70,10 @@ impl Target {
             }
             Self::Step => Box::new(step::check),
             Self::Wire => Box::new(wire::check),
+            Self::Engines => {
+                let engines = engines::Engines::new()?;
+                Box::new(move |random| engines.check(random))
+            }
         })
     }
 }

@@ -35,6 +35,11 @@ fn wires() {
 }
 
 #[test]
+fn engines() {
+    inputs_hold(Target::Engines, 1_000);
+}
+
+#[test]
 fn time_is_a_limit_too() {
     let progress = run(Target::Wire, Limit::Time(Duration::ZERO), 0, |_| {}).unwrap();
     assert_eq!(progress.inputs, 0);
@@ -46,5 +51,5 @@ fn targets_have_the_names_they_are_asked_for_by() {
         assert_eq!(target.name().parse(), Ok(target));
     }
     let error = "elves".parse::<Target>().unwrap_err().to_string();
-    assert!(error.contains("elf, state-file, step, wire"), "{error}");
+    assert!(error.contains("elf, state-file, step, wire, engines"), "{error}");
 }
