@@ -135,9 +135,10 @@ impl Portable {
         let memory = self.machine.state_mut().memory.storage_mut();
         let fetch = |pc: u64| {
             // Behind the last page, addresses begin again.
-            let last = u64::MAX - PAGE_SIZE as u64;
-            let page = memory.page(pc / PAGE_SIZE as u64);
-            let page = page.filter(|_| pc <= last && code.may_decode(pc))?;
+            if pc > u64::MAX - PAGE_SIZE as u64 || !code.may_decode(pc) {
+                return None;
+            }
+            let page = memory.page(pc / PAGE_SIZE as u64)?;
             Some(u32::from_be_bytes(page.as_chunks().0[pc as usize % PAGE_SIZE / 4]))
         };
         fetch(pc)?;
