@@ -118,16 +118,16 @@ macro_rules! kinds {
 
         const FREQUENT: usize = [$(Kind::$frequent),*].len();
 
-        static ALONE: &[Run] = &[$(one::<act::$frequent>,)* $(one::<act::$rare>,)*];
+        static ALONE: &[Run] = &[$(one::<acts::$frequent>,)* $(one::<acts::$rare>,)*];
 
         /// The pairs that begin with an act.
         struct Pairs<A>(std::marker::PhantomData<A>);
 
         impl<A: Act> Pairs<A> {
-            const WITH: [Run; FREQUENT] = [$(two::<A, act::$frequent>,)*];
+            const WITH: [Run; FREQUENT] = [$(two::<A, acts::$frequent>,)*];
         }
 
-        static PAIRS: [[Run; FREQUENT]; FREQUENT] = [$(Pairs::<act::$frequent>::WITH,)*];
+        static PAIRS: [[Run; FREQUENT]; FREQUENT] = [$(Pairs::<acts::$frequent>::WITH,)*];
     };
 }
 
@@ -308,7 +308,7 @@ macro_rules! partial_stores {
 }
 
 /// The acts, by their kind.
-mod act {
+mod acts {
     use super::*;
 
     values! {
