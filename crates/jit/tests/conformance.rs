@@ -1,4 +1,5 @@
 //! Compiled code against the deployed contract's vectors and against the reference.
+#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 
 use std::path::Path;
 

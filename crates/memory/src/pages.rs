@@ -21,6 +21,8 @@ pub struct Pages {
     code: Recent,
     /// Slots of the pages that changed since they were last asked for.
     changed: Vec<u32>,
+    /// Where watched pages were written to since that was last asked for.
+    watched_writes: Vec<u64>,
 }
 
 /// A page index and its slot.
@@ -40,13 +42,70 @@ const RECENT_PAGES: usize = 1024;
 #[derive(Clone)]
 struct Page {
     index: u64,
-    /// The leaves that changed since they were last asked for, one bit each.
-    dirty: u128,
     /// `None` while every byte is zero: a page that only exists costs no 4 KiB.
     data: Option<Box<PageData>>,
+    /// The leaves that changed since they were last asked for, one bit each.
+    dirty: [u64; 2],
+    /// Writes to it are noted.
+    watched: bool,
+    /// A store needs no more than the bytes and the mark of its leaf: there are bytes, the page
+    /// counts as changed already, and nobody watches.
+    plain: bool,
 }
 
+/// For an engine that looks for pages itself.
 impl Pages {
+    /// The page of `address`, if it is at hand; otherwise [`Storage::word`] has to be asked.
+    #[inline]
+    pub fn page_for_load(&self, address: u64) -> Option<&PageData> {
+        let index = page_index(address);
+        let recent = self.recent[recent_place(index)];
+        if recent.index != index {
+            return None;
+        }
+        self.pages[recent.slot as usize].data.as_deref()
+    }
+
+    /// The page of `address` to change bytes in that lie in the same leaf, which counts as changed.
+    ///
+    /// None if the page is not at hand or is watched; then [`Storage::set_word`] has to be asked.
+    #[inline]
+    pub fn page_for_store(&mut self, address: u64) -> Option<&mut PageData> {
+        let index = page_index(address);
+        let recent = self.recent[recent_place(index)];
+        if recent.index != index {
+            return None;
+        }
+        let page = &mut self.pages[recent.slot as usize];
+        if !page.plain {
+            return None;
+        }
+        page.mark(address);
+        page.data.as_deref_mut()
+    }
+
+    /// Begins or ends to note writes to the page `index`. Returns whether there is such a page.
+    pub fn watch(&mut self, index: u64, watched: bool) -> bool {
+        let Some(&slot) = self.slots.get(&index) else { return false };
+        let page = &mut self.pages[slot as usize];
+        page.watched = watched;
+        page.plain = false;
+        true
+    }
+
+    /// An address of each write to a watched page since the last call: of the word for a store,
+    /// of the first byte for more.
+    #[inline]
+    pub fn watched_writes(&mut self) -> impl Iterator<Item = u64> {
+        self.watched_writes.drain(..)
+    }
+
+    /// Whether there are any [`Pages::watched_writes`].
+    #[inline]
+    pub fn was_watched_written(&self) -> bool {
+        !self.watched_writes.is_empty()
+    }
+
     #[inline]
     fn slot_for_reading(&mut self, address: u64) -> Option<u32> {
         let index = page_index(address);
@@ -78,7 +137,7 @@ impl Pages {
         assert!(index < 1 << 52, "a page index has 52 bits");
         let slot =
             u32::try_from(self.pages.len()).expect("fewer than 2^32 pages fit in any memory");
-        self.pages.push(Page { index, dirty: 0, data: None });
+        self.pages.push(Page { index, data: None, dirty: [0; 2], watched: false, plain: false });
         self.slots.insert(index, slot);
         self.recent[recent_place(index)] = Recent { index, slot };
         slot
@@ -93,6 +152,7 @@ impl Default for Pages {
             recent: Box::new([Recent::NONE; RECENT_PAGES]),
             code: Recent::NONE,
             changed: Vec::new(),
+            watched_writes: Vec::new(),
         }
     }
 }
@@ -126,8 +186,14 @@ impl Storage for Pages {
     fn set_word(&mut self, address: u64, word: u64) {
         let slot = self.slot_for_writing(page_index(address));
         let page = &mut self.pages[slot as usize];
-        if page.dirty == 0 {
-            self.changed.push(slot);
+        if !page.plain {
+            if page.dirty == [0; 2] {
+                self.changed.push(slot);
+            }
+            if page.watched {
+                self.watched_writes.push(address);
+            }
+            page.plain = !page.watched;
         }
         page.set_word(address, word);
     }
@@ -135,10 +201,13 @@ impl Storage for Pages {
     fn write_within_page(&mut self, address: u64, bytes: &[u8]) {
         let slot = self.slot_for_writing(page_index(address));
         let page = &mut self.pages[slot as usize];
-        let was_clean = page.dirty == 0;
+        let was_clean = page.dirty == [0; 2];
         page.write((address % PAGE_SIZE as u64) as usize, bytes);
-        if was_clean && page.dirty != 0 {
+        if was_clean && page.dirty != [0; 2] {
             self.changed.push(slot);
+        }
+        if page.watched {
+            self.watched_writes.push(address);
         }
     }
 
@@ -163,7 +232,9 @@ impl Storage for Pages {
         let pages = &mut self.pages;
         let take = |slot: u32| {
             let page = &mut pages[slot as usize];
-            Changed { index: page.index, leaves: std::mem::take(&mut page.dirty) }
+            page.plain = false;
+            let [low, high] = std::mem::take(&mut page.dirty);
+            Changed { index: page.index, leaves: u128::from(high) << 64 | u128::from(low) }
         };
         self.changed.drain(..).map(take).collect()
     }
@@ -192,7 +263,14 @@ impl Page {
     fn set_word(&mut self, address: u64, word: u64) {
         let offset = address as usize % PAGE_SIZE;
         self.data_mut().as_chunks_mut().0[offset / 8] = word.to_be_bytes();
-        self.dirty |= 1 << (offset / LEAF_BYTES);
+        self.mark(address);
+    }
+
+    /// The leaf of `address` changes.
+    #[inline]
+    fn mark(&mut self, address: u64) {
+        let leaf = address as usize % PAGE_SIZE / LEAF_BYTES;
+        self.dirty[leaf / 64] |= 1 << (leaf % 64);
     }
 
     fn write(&mut self, offset: usize, bytes: &[u8]) {
@@ -202,7 +280,7 @@ impl Page {
         }
         self.data_mut()[offset..end].copy_from_slice(bytes);
         for leaf in offset / LEAF_BYTES..end.div_ceil(LEAF_BYTES) {
-            self.dirty |= 1 << leaf;
+            self.dirty[leaf / 64] |= 1 << (leaf % 64);
         }
     }
 
@@ -248,5 +326,30 @@ mod tests {
         assert_eq!(changed, expected.map(|(index, leaves)| Changed { index, leaves }));
         assert_eq!(pages.take_changed(), []);
         assert_eq!(pages.indices().collect::<Vec<_>>(), [3, 5, 7, 9]);
+    }
+
+    #[test]
+    fn a_page_for_stores_notes_every_leaf_and_only_what_is_watched_is_told() {
+        let mut pages = Pages::default();
+        assert!(pages.page_for_store(0x5000).is_none() && !pages.watch(5, true));
+        pages.set_word(0x5000, 1);
+        pages.page_for_store(0x5fe0).unwrap()[0xfe7] = 7;
+        assert_eq!(pages.word(0x5fe0), 7);
+        assert_eq!(pages.page_for_load(0x5fe0).unwrap()[0xfe7], 7);
+        assert_eq!(pages.take_changed(), [Changed { index: 5, leaves: 1 | 1 << 127 }]);
+        // Nothing counts as changed now, so the next store has to say that it does.
+        assert!(pages.page_for_store(0x5040).is_none());
+        pages.set_word(0x5040, 1);
+        assert!(pages.page_for_store(0x5060).is_some());
+        assert_eq!(pages.take_changed(), [Changed { index: 5, leaves: 1 << 2 | 1 << 3 }]);
+        pages.set_word(0x5000, 2);
+        assert!(pages.watch(5, true) && pages.page_for_store(0x5000).is_none());
+        pages.set_word(0x5008, 2);
+        pages.write_within_page(0x5011, &[1]);
+        assert!(pages.page_for_store(0x5000).is_none());
+        assert!(pages.watch(5, false));
+        pages.set_word(0x5010, 2);
+        assert_eq!(pages.watched_writes().collect::<Vec<_>>(), [0x5008, 0x5011]);
+        assert_eq!(pages.watched_writes().count(), 0);
     }
 }
