@@ -170,3 +170,33 @@ fn code_among_data_keeps_its_reservation() {
     ];
     runs_as_on_the_reference(&words, &[(4, BASE)]);
 }
+
+#[test]
+fn a_reservation_outlives_code_of_its_page_and_code_outlives_a_reservation() {
+    let mut words = vec![
+        0x0c00_4400, // jal 0x11000
+        0x0000_0000, // nop
+        0xc088_0100, // ll r8, 0x100(r4)
+        0xac89_0000, // sw r9, 0(r4), which is where the subroutine begins
+        0xfc85_0108, // sd r5, 0x108(r4)
+        0xfc85_0100, // sd r5, 0x100(r4)
+        0x1000_fff9, // b 0
+        0x0000_0000, // nop
+    ];
+    words.resize(0x400, 0);
+    words.extend([0x03e0_0008, 0]); // jr ra
+    runs_as_on_the_reference(&words, &[(4, BASE + 0x1000), (9, 0x03e0_0008)]);
+    let words = [
+        0xc088_0100, // ll r8, 0x100(r4)
+        0xc0c8_0100, // ll r8, 0x100(r6)
+        0xfc85_0108, // sd r5, 0x108(r4)
+        0x8c88_001c, // lw r8, 0x1c(r4)
+        0x2508_0001, // addiu r8, r8, 1
+        0xac88_001c, // sw r8, 0x1c(r4)
+        0x0000_0000, // nop
+        0x254a_0000, // addiu r10, r10, 0
+        0x1000_fff7, // b 0
+        0x0000_0000, // nop
+    ];
+    runs_as_on_the_reference(&words, &[(4, BASE), (6, BASE + 0x1000)]);
+}
