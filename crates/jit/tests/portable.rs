@@ -66,9 +66,13 @@ const BASE: u64 = 0x1_0000;
 /// Runs a program with these registers on the reference and on decoded blocks, with stops now and
 /// then, and compares what can be seen there.
 fn runs_as_on_the_reference(words: &[u32], registers: &[(usize, u64)]) {
-    let mut state = State::new(BASE);
+    runs_from(BASE, words, registers);
+}
+
+fn runs_from(base: u64, words: &[u32], registers: &[(usize, u64)]) {
+    let mut state = State::new(base);
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
-    state.memory.write(BASE, &bytes);
+    state.memory.write(base, &bytes);
     for &(register, value) in registers {
         state.left.top_mut().unwrap().registers[register] = value;
     }
@@ -199,4 +203,37 @@ fn a_reservation_outlives_code_of_its_page_and_code_outlives_a_reservation() {
         0x0000_0000, // nop
     ];
     runs_as_on_the_reference(&words, &[(4, BASE), (6, BASE + 0x1000)]);
+}
+
+#[test]
+fn what_blocks_do_in_another_way_comes_to_the_same() {
+    // Two shifts are a zero extension only if both are by 32.
+    let words = [
+        0x0009_423c, // dsll32 r8, r9, 8
+        0x0008_423e, // dsrl32 r8, r8, 8
+        0x0168_582d, // daddu r11, r11, r8
+        0x1000_fffc, // b 0
+        0x6529_ffff, // daddiu r9, r9, -1
+    ];
+    runs_as_on_the_reference(&words, &[(9, 0x1234_5678_9abc_def0)]);
+    // A jump leads within the region of its delay slot.
+    let words = [
+        0x6529_0001, // daddiu r9, r9, 1
+        0x0800_0002, // j 0x10000008
+        0x6529_0002, // daddiu r9, r9, 2
+        0x0000_0000, // nop
+        0x0080_0008, // jr r4
+        0x0000_0000, // nop
+    ];
+    runs_from(0x0fff_fff8, &words, &[(4, 0x0fff_fff8)]);
+    // A delay slot that the reference has to take, behind a jump that overwrites its own target.
+    let words = [
+        0x64df_0000, // daddiu r31, r6, 0
+        0x03e0_f809, // jalr r31, r31
+        0xfc85_0000, // sd r5, 0(r4)
+        0x0000_0000, // nop
+        0x1000_fffb, // b 0
+        0x6484_1000, // daddiu r4, r4, 0x1000
+    ];
+    runs_as_on_the_reference(&words, &[(4, 0x100_0000), (6, BASE + 0x10)]);
 }
