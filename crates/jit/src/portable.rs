@@ -146,7 +146,7 @@ impl Portable {
         let number = blocks.number(pc);
         let decoded = decode_block(Source {
             pc,
-            max_steps: self.options.max_block,
+            max_steps: self.options.max_block.max(1),
             fetch: &fetch,
             number: &mut |pc| blocks.number(pc),
         });
