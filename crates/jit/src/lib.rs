@@ -6,9 +6,11 @@
 mod blocks;
 mod code;
 mod engine;
+mod fast;
 mod frame;
 mod pinning;
 mod translate;
 mod window;
 
 pub use crate::engine::{Compiler, Options, Unavailable};
+pub use crate::fast::{Engine, EngineKind, UnknownEngine};
