@@ -8,11 +8,13 @@ use std::str::FromStr;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use tribunal_host::{PreimageStore, store};
+use tribunal_jit::EngineKind;
 use tribunal_onchain::{Artifact, Contract, Instance};
 
 use crate::commands::{
     calldata, completions, demo, exec, inspect, list, load_elf, run, sample, verify, witness,
 };
+use crate::engines::Engines;
 use crate::failure::{Failure, Result, Statuses};
 use crate::input::read_artifact;
 use crate::judge::Judge;
@@ -138,9 +140,10 @@ pub(crate) struct MachineArgs {
     #[command(flatten)]
     memory: MemoryArg,
 
-    /// What runs the machine. There is one engine: reference.
-    #[arg(long, value_name = "ENGINE", default_value = "reference", value_parser = Engine::from_str)]
-    engine: Engine,
+    /// What runs the machine: fast; portable, which compiles nothing; or reference, which the others
+    /// are held against. Whatever comes out is the same.
+    #[arg(long, value_name = "ENGINE", default_value_t, value_parser = EngineKind::from_str)]
+    engine: EngineKind,
 }
 
 impl MachineArgs {
@@ -148,24 +151,10 @@ impl MachineArgs {
     pub(crate) fn memory_limit(self) -> u64 {
         self.memory.limit()
     }
-}
 
-/// What runs a machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Engine {
-    /// The meaning of the machine, one step after the other.
-    Reference,
-}
-
-impl FromStr for Engine {
-    type Err = String;
-
-    fn from_str(name: &str) -> std::result::Result<Self, String> {
-        match name {
-            "reference" => Ok(Self::Reference),
-            "fast" => Err("the fast engine does not exist yet; use reference".into()),
-            _ => Err("there is one engine: reference".into()),
-        }
+    /// What runs the machine.
+    pub(crate) fn engines(self) -> Engines {
+        Engines::new(self.engine)
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use tribunal_host::StoreError;
 use tribunal_host::child::StartError;
 use tribunal_machine::{Blame, Fault, FileError, Machine, RunError, StateFileError, Symbols};
-use tribunal_mips64::{Mips64, disassemble};
+use tribunal_mips64::disassemble;
 use tribunal_preimage::{ChannelError, OracleError};
 
 use crate::style::Style;
@@ -204,7 +204,11 @@ impl From<StartError> for Failure {
 }
 
 /// Tells why a run could not go on; `machine` stands before the step that could not be taken.
-pub(crate) fn of_run(error: RunError<Failure>, machine: &Mips64, symbols: &Symbols) -> Failure {
+pub(crate) fn of_run(
+    error: RunError<Failure>,
+    machine: &impl Machine,
+    symbols: &Symbols,
+) -> Failure {
     match error {
         RunError::Listener(failure) => failure,
         RunError::TooLarge { step, bytes, limit } => Failure::environment(format!(
@@ -218,7 +222,7 @@ pub(crate) fn of_run(error: RunError<Failure>, machine: &Mips64, symbols: &Symbo
     }
 }
 
-fn of_fault(fault: &Fault, machine: &Mips64, symbols: &Symbols) -> Failure {
+fn of_fault(fault: &Fault, machine: &impl Machine, symbols: &Symbols) -> Failure {
     let place = format!("step {}{}", Count(fault.step), in_function(symbols, fault.pc));
     if let Some(error) = fault.reason.downcast_ref::<OracleError>() {
         return of_oracle(error, &place);

@@ -6,6 +6,7 @@
 mod chain;
 mod cli;
 mod commands;
+mod engines;
 mod evidence;
 mod failure;
 mod input;

@@ -22,6 +22,15 @@ impl Speaker {
         Self { bar, all_to_stderr, stdout: Lines::default(), stderr: Lines::default() }
     }
 
+    /// What passes on a warning, unless nobody is to be spoken to.
+    pub(crate) fn unless(&mut self, quiet: bool) -> impl FnOnce(&str) {
+        move |message| {
+            if !quiet {
+                self.warn(message);
+            }
+        }
+    }
+
     /// Passes on lines that were never ended. The bar must be gone.
     pub(crate) fn finish(&mut self) {
         let stdout_too = !self.all_to_stderr;

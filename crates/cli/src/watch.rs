@@ -3,7 +3,6 @@
 use tribunal_machine::{
     Events, Host, Machine, Outcome, PreimageStop, RunError, RunPlan, StepPattern, StepProof, run,
 };
-use tribunal_mips64::Mips64;
 
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
@@ -36,8 +35,8 @@ impl<M: Machine> Events<M> for Watch<'_> {
 }
 
 /// Runs to the end of the program and returns its exit code.
-pub(crate) fn run_to_end(
-    machine: &mut Mips64,
+pub(crate) fn run_to_end<M: Machine>(
+    machine: &mut M,
     max_bytes: u64,
     host: &mut dyn Host,
     watch: &mut Watch<'_>,

@@ -20,6 +20,16 @@ pub struct RecordingHost {
     pub warnings: Vec<String>,
 }
 
+impl RecordingHost {
+    /// Forgets all but what it knows.
+    pub fn forget(&mut self) {
+        self.asked.clear();
+        self.hints.clear();
+        self.output.clear();
+        self.warnings.clear();
+    }
+}
+
 impl Oracle for RecordingHost {
     fn hint(&mut self, hint: &[u8]) -> Result<(), OracleError> {
         self.hints.push(hint.to_vec());

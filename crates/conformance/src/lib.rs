@@ -14,6 +14,7 @@ mod lockstep;
 mod random;
 mod trail;
 mod vector;
+mod whole_run;
 
 pub use crate::engine::{Engine, failures, reference, run_vector};
 pub use crate::generate::{Start, generate, generate_pitfalls, generate_program};
@@ -22,3 +23,4 @@ pub use crate::lockstep::lockstep;
 pub use crate::random::Random;
 pub use crate::trail::{TrailError, TrailPoint, read_trail};
 pub use crate::vector::{Expected, Outcome, Vector, VectorError, VectorHost, read_vectors};
+pub use crate::whole_run::{Run, follow, text_of, trail_of};

@@ -18,6 +18,7 @@ use tribunal_preimage::{Key, Oracle, OracleError};
 
 use crate::blocks::Blocks;
 use crate::code::CodeError;
+use crate::fast::Unavailable;
 use crate::frame::{Exit, Frame, Near, Pins};
 use crate::pinning::Sampler;
 use crate::translate::{CAREFUL, Request, WITHHELD, compile};
@@ -74,11 +75,6 @@ impl Default for Options {
     }
 }
 
-/// Why code cannot be compiled here.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct Unavailable(Reason);
-
 #[derive(Debug, thiserror::Error)]
 enum Reason {
     #[error("this processor lacks {0}")]
@@ -126,7 +122,7 @@ impl Compiler {
                     options,
                 })
             }
-            Err(reason) => Err((Box::new(machine), Unavailable(reason))),
+            Err(reason) => Err((Box::new(machine), Unavailable(reason.to_string()))),
         }
     }
 

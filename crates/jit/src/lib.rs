@@ -10,6 +10,7 @@ mod blocks;
 mod code;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod engine;
+mod fast;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod frame;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -21,5 +22,6 @@ mod translate;
 mod window;
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-pub use crate::engine::{Compiler, Options, Unavailable};
+pub use crate::engine::{Compiler, Options};
+pub use crate::fast::{Engine, EngineKind, Unavailable, UnknownEngine};
 pub use crate::portable::{Portable, PortableOptions};

@@ -13,9 +13,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use engine::runs::{Run, random_steps};
-use engine::{Contract, Difference, to_line};
-use tribunal_conformance::{Start, generate, generate_program};
+use engine::{Contract, Difference, random_steps, to_line};
+use tribunal_conformance::{Run, Start, generate, generate_program};
 use tribunal_machine::{Machine as _, write_atomically};
 use tribunal_mips64::Mips64;
 

@@ -2,8 +2,9 @@
 
 mod engine;
 
-use engine::Contract;
-use engine::runs::{Run, random_steps};
+use tribunal_conformance::Run;
+
+use engine::{Contract, random_steps};
 
 /// Lets the contract judge random steps of a run, and the ones at both of its ends.
 fn judge(run: &Run, count: u64) {

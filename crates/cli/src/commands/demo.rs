@@ -1,11 +1,13 @@
 //! `demo`: the two-minute tour, on a program and a block inside this binary.
 
+use std::cell::RefCell;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use flate2::read::GzDecoder;
 use tribunal_host::{LocalHost, PreimageStore, store};
+use tribunal_jit::Engine;
 use tribunal_machine::{
     Machine as _, Outcome, PreimageStop, ProofFile, RunPlan, Sample, SamplePoints, StepPattern,
     Symbols, run, sample, save_state,
@@ -17,6 +19,7 @@ use tribunal_preimage::Key;
 use crate::cli::MachineArgs;
 use crate::commands::exec::Summary;
 use crate::commands::verify::{describe, show_gas};
+use crate::engines::Engines;
 use crate::failure::{Failure, Result, of_run};
 use crate::input::{load_program, read_proofs};
 use crate::interrupt::Interrupt;
@@ -27,7 +30,7 @@ use crate::speaker::{Mute, Speaker};
 use crate::style::Style;
 use crate::units::{Bytes, Count};
 use crate::watch::{Watch, run_to_end};
-use crate::world::{Source, World};
+use crate::world::{Listener as _, Source, World};
 
 /// The program, built from guests/transactions.
 static PROGRAM: &[u8] = include_bytes!("../../../../guests/elf/mips64/transactions.elf.gz");
@@ -63,6 +66,7 @@ struct Tour {
     symbols: Symbols,
     interrupt: Interrupt,
     limit: u64,
+    engines: RefCell<Engines>,
 }
 
 impl Demo {
@@ -113,7 +117,8 @@ impl Tour {
         Destination::File(dir.join("meta.json")).write_json(&symbols)?;
         let prestate = Mips64::new(program.state);
         save_state(&prestate, &dir.join("prestate.bin.gz"))?;
-        Ok(Self { dir, prestate, symbols, interrupt: Interrupt::listen()?, limit })
+        let engines = RefCell::new(demo.machine.engines());
+        Ok(Self { dir, prestate, symbols, interrupt: Interrupt::listen()?, limit, engines })
     }
 
     /// Runs the program on the true claim, and on one that is a bit beside it.
@@ -132,7 +137,7 @@ impl Tour {
     }
 
     fn verdict(&self, store: Box<dyn PreimageStore>) -> Result<Summary> {
-        let mut machine = self.prestate.clone();
+        let mut machine = self.start();
         let mut source = Source::Local(LocalHost::new(store));
         let mut progress = Progress::new(false, 0);
         let mut speaker = Speaker::new(progress.bar(), false);
@@ -207,12 +212,18 @@ impl Tour {
         Ok(holds)
     }
 
+    /// A machine before the first step.
+    fn start(&self) -> Engine {
+        let warn = |message: &str| Speaker::new(None, false).warn(message);
+        self.engines.borrow_mut().start(self.prestate.clone(), warn)
+    }
+
     fn proof_path(&self, step: u64) -> PathBuf {
         self.dir.join(format!("proof-{step}.json"))
     }
 
     fn next_preimage_read(&self, from: u64) -> Result<u64> {
-        let mut machine = self.prestate.clone();
+        let mut machine = self.start();
         let plan = |stop_at, any| RunPlan {
             info_at: StepPattern::Never,
             stop_at,
@@ -242,7 +253,7 @@ impl Tour {
         let list: Vec<String> = steps.iter().map(u64::to_string).collect();
         let points: SamplePoints =
             list.join(",").parse().map_err(|error| Failure::input(format!("{error}")))?;
-        let mut machine = self.prestate.clone();
+        let mut machine = self.start();
         self.with_world(|world, watch| {
             sample(&mut machine, &points, prove, self.limit, world, watch, found)
                 .map_err(|error| of_run(error, &machine, &self.symbols))

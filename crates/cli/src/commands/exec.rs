@@ -7,9 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 use tribunal_keccak::Hash;
-use tribunal_machine::{Hex, Machine as _, Status};
+use tribunal_machine::{Hex, Machine, Status};
 use tribunal_memory::PAGE_SIZE;
-use tribunal_mips64::Mips64;
 
 use crate::cli::{MachineArgs, QuietArg};
 use crate::failure::{Result, of_run};
@@ -74,13 +73,14 @@ pub(crate) struct Summary {
 impl Exec {
     pub(crate) fn execute(&self) -> Result<u8> {
         let limit = self.machine.memory_limit();
-        let Loaded { mut machine, symbols } = load(&self.program, self.meta.as_deref(), limit)?;
+        let Loaded { machine, symbols } = load(&self.program, self.meta.as_deref(), limit)?;
         let interrupt = Interrupt::listen()?;
         let mut progress = Progress::new(self.quiet.quiet, machine.step());
         let words = host_words(&progress, self.quiet.quiet);
         let mut source = Source::open(&self.host, &interrupt, words)?;
         let first_step = machine.step();
         let mut speaker = Speaker::new(progress.bar(), self.json);
+        let mut machine = self.machine.engines().start(machine, speaker.unless(self.quiet.quiet));
         let outcome = {
             let mut world = World { source: &mut source, listener: &mut speaker };
             let mut watch = Watch { interrupt: &interrupt, progress: &mut progress };
@@ -107,7 +107,12 @@ impl Exec {
 }
 
 impl Summary {
-    pub(crate) fn of(machine: &mut Mips64, code: u8, first_step: u64, time: Duration) -> Self {
+    pub(crate) fn of(
+        machine: &mut impl Machine,
+        code: u8,
+        first_step: u64,
+        time: Duration,
+    ) -> Self {
         let step = machine.step();
         let steps = step.wrapping_sub(first_step);
         let pages = machine.page_count();

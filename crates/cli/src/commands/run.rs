@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
+use tribunal_jit::Engine;
 use tribunal_machine::{
     Events, Machine, Outcome, PreimageStop, ProofFile, RunPlan, Statistics, StepPattern, StepProof,
     Stream, Symbols, load_state, run, save_state,
@@ -134,8 +135,11 @@ impl Run {
             let message = "no metadata file specified, defaulting to empty metadata";
             log_vm(log, Level::Info, message, &[]);
         }
-        let mut machine: Mips64 = load_state(&self.input, self.machine.memory_limit())?;
+        let machine: Mips64 = load_state(&self.input, self.machine.memory_limit())?;
         log_vm(log, Level::Info, "Loaded input state", &[("version", &VERSION_NAME)]);
+        let code = machine.state().exit_code;
+        let warn = |message: &str| log_vm(log, Level::Warn, message, &[]);
+        let mut machine = self.machine.engines().start(machine, warn);
 
         // Until here there was nothing to clean up: a signal may end the process as it is.
         let interrupt = Interrupt::listen()?;
@@ -145,6 +149,13 @@ impl Run {
         };
         let mut source = Source::open(&self.host, &interrupt, words)?;
         let outcome = self.run(&mut machine, &plan, &interrupt, log, &mut source);
+        let outcome = outcome.map(|()| {
+            let exited = machine.exit_code();
+            // Nothing but an exit changes the code.
+            let fields: [(&str, &dyn Display); 2] =
+                [("exited", &exited.is_some()), ("code", &exited.unwrap_or(code))];
+            log_vm(log, Level::Info, "Execution stopped", &fields);
+        });
         if outcome.is_ok()
             && let Some(problem) = source.shutdown()
         {
@@ -154,7 +165,7 @@ impl Run {
 
         let symbols = plan.symbols.unwrap_or_default();
         if self.debug {
-            log_threads(log, &machine, &symbols);
+            log_threads(log, &machine.threads()?, &symbols);
         }
         if let Destination::File(path) = &plan.output {
             save_state(&machine, path)?;
@@ -164,7 +175,7 @@ impl Run {
 
     fn run(
         &self,
-        machine: &mut Mips64,
+        machine: &mut Engine,
         plan: &Plan,
         interrupt: &Interrupt,
         log: Log,
@@ -195,10 +206,6 @@ impl Run {
                 log_vm(log, Level::Info, "Stopping at preimage read", &fields);
             }
         }
-        let state = machine.state();
-        let fields: [(&str, &dyn Display); 2] =
-            [("exited", &(state.exited == 1)), ("code", &state.exit_code)];
-        log_vm(log, Level::Info, "Execution stopped", &fields);
         Ok(())
     }
 
@@ -410,16 +417,9 @@ fn log_vm(log: Log, level: Level, message: &str, fields: &[(&str, &dyn Display)]
     log.line(level, message, &all);
 }
 
-/// Says where each thread is, the active one first, and where it will return to.
-fn log_threads(log: Log, machine: &Mips64, symbols: &Symbols) {
-    let state = machine.state();
-    let stacks = match state.traverse_right {
-        0 => [&state.left, &state.right],
-        _ => [&state.right, &state.left],
-    };
-    for Thread { id, pc, registers, .. } in
-        stacks.into_iter().flat_map(|stack| stack.as_slice().iter().rev())
-    {
+/// Says where each thread is, and where it will return to.
+fn log_threads(log: Log, threads: &[Thread], symbols: &Symbols) {
+    for Thread { id, pc, registers, .. } in threads {
         let returns_to = registers[31];
         let fields: [(&str, &dyn Display); 5] = [
             ("thread", id),

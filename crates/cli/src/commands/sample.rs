@@ -119,7 +119,7 @@ impl Sample {
     fn sample(&self) -> Result<()> {
         let points = self.points()?;
         let limit = self.machine.memory_limit();
-        let Loaded { mut machine, symbols } = load(&self.input, self.meta.as_deref(), limit)?;
+        let Loaded { machine, symbols } = load(&self.input, self.meta.as_deref(), limit)?;
         if let Some(step) = points.first_before(machine.step()) {
             return Err(Failure::input(format!(
                 "step {step} lies before the state, which is at step {}",
@@ -132,6 +132,7 @@ impl Sample {
         let words = host_words(&progress, self.quiet.quiet);
         let mut source = Source::open(&self.host, &interrupt, words)?;
         let mut speaker = Speaker::new(progress.bar(), true);
+        let mut machine = self.machine.engines().start(machine, speaker.unless(self.quiet.quiet));
 
         let mut sink = BufWriter::with_capacity(1 << 16, stdout().lock());
         // A person sees each line when it is found; nothing else needs that.

@@ -2,17 +2,25 @@
 //! tests and examples.
 #![allow(dead_code, reason = "each test and example uses what it needs of it")]
 
-pub(crate) mod runs;
-
 use serde_json::json;
 use tribunal_conformance::{
-    Engine, Expected, Outcome, Start, Vector, VectorHost, generate, reference,
+    Engine, Expected, Outcome, Random, Start, Vector, VectorHost, generate, reference,
 };
 use tribunal_machine::{Fault, Host, Machine as _, PreimageRead, StopOn};
 use tribunal_memory::{Memory, PAGE_ADDRESS_BITS};
 use tribunal_mips64::{GuestFault, Mips64, STATE_WITNESS_BYTES, State, StateWitness, ThreadStack};
 use tribunal_onchain::{Gas, Instance, Refused, Step, StepCall};
 use tribunal_preimage::{Key, OracleError};
+
+/// As many steps as asked for, the same ones for the same seed, out of a run that is `length` long,
+/// in order; the last one may be that after the end. None stands there twice, so they can be fewer.
+pub(crate) fn random_steps(seed: u64, count: u64, length: u64) -> Vec<u64> {
+    let mut random = Random::new(seed);
+    let mut steps: Vec<u64> = (0..count).map(|_| random.below(length + 1)).collect();
+    steps.sort_unstable();
+    steps.dedup();
+    steps
+}
 
 /// Tells the local inputs of these steps from others.
 const CONTEXT: [u8; 32] = [0; 32];

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{Write as _, stderr};
 
+use tribunal_jit::Engine;
 use tribunal_machine::{
     Machine as _, PreimageStop, ProofFile, RunPlan, Sample as Point, SamplePoints, StepPattern,
     run, sample,
@@ -15,6 +16,7 @@ use tribunal_onchain::{Gas, LoadedHow};
 
 use super::Sample;
 use crate::commands::verify::{describe, show_gas};
+use crate::engines::Engines;
 use crate::failure::{Failure, Result, of_run};
 use crate::input::{Loaded, load};
 use crate::interrupt::Interrupt;
@@ -40,6 +42,8 @@ struct Tally {
 /// A run, and what it takes to run it again.
 struct Runs<'a> {
     start: Mips64,
+    engines: Engines,
+    quiet: bool,
     source: Source,
     speaker: Speaker,
     progress: Progress,
@@ -56,10 +60,12 @@ impl Sample {
         let progress = Progress::new(quiet, start.step());
         let source = Source::open(&self.host, &interrupt, host_words(&progress, quiet))?;
         let speaker = Speaker::new(progress.bar(), true);
-        let mut runs = Runs { start, source, speaker, progress, interrupt: &interrupt };
+        let engines = self.machine.engines();
+        let interrupt = &interrupt;
+        let mut runs = Runs { start, engines, quiet, source, speaker, progress, interrupt };
 
         let first = runs.start.step();
-        let told = |error, machine: &Mips64| of_run(error, machine, &symbols);
+        let told = |error, machine: &Engine| of_run(error, machine, &symbols);
         let last = runs.again(|machine, world, watch| {
             let code = run_to_end(machine, limit, world, watch);
             code.map(|_| machine.step()).map_err(|error| told(error, machine))
@@ -103,9 +109,10 @@ impl Runs<'_> {
     /// Does something with the machine at its start.
     fn again<T>(
         &mut self,
-        work: impl FnOnce(&mut Mips64, &mut World<'_, Mute<'_>>, &mut Watch<'_>) -> Result<T>,
+        work: impl FnOnce(&mut Engine, &mut World<'_, Mute<'_>>, &mut Watch<'_>) -> Result<T>,
     ) -> Result<T> {
-        let mut machine = self.start.clone();
+        let warn = self.speaker.unless(self.quiet);
+        let mut machine = self.engines.start(self.start.clone(), warn);
         let mut world = World { source: &mut self.source, listener: Mute(&mut self.speaker) };
         let mut watch = Watch { interrupt: self.interrupt, progress: &mut self.progress };
         work(&mut machine, &mut world, &mut watch)

@@ -1,0 +1,28 @@
+//! The engine that was asked for, and what is said where there has to be another.
+//!
+//! Knows no engine: the choice is made where they are.
+
+use tribunal_jit::{Engine, EngineKind};
+use tribunal_mips64::Mips64;
+
+/// Makes engines of the kind that was asked for, and says once if there is none.
+#[derive(Debug)]
+pub(crate) struct Engines {
+    kind: EngineKind,
+}
+
+impl Engines {
+    pub(crate) const fn new(kind: EngineKind) -> Self {
+        Self { kind }
+    }
+
+    /// Goes on where `machine` stands. `warn` is called at most once, however many are started.
+    pub(crate) fn start(&mut self, machine: Mips64, warn: impl FnOnce(&str)) -> Engine {
+        let (engine, problem) = Engine::new(self.kind, machine);
+        if let Some(problem) = problem {
+            self.kind = EngineKind::Portable;
+            warn(&format!("nothing can be compiled here, the portable engine runs: {problem}"));
+        }
+        engine
+    }
+}
