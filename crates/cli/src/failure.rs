@@ -8,8 +8,9 @@ use std::path::Path;
 
 use tribunal_host::StoreError;
 use tribunal_host::child::StartError;
+use tribunal_index::IndexError;
 use tribunal_machine::{Blame, Fault, FileError, Machine, RunError, StateFileError, Symbols};
-use tribunal_mips64::{Mips64, disassemble};
+use tribunal_mips64::disassemble;
 use tribunal_preimage::{ChannelError, OracleError};
 
 use crate::style::Style;
@@ -197,6 +198,28 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<IndexError> for Failure {
+    fn from(error: IndexError) -> Self {
+        let message = error.to_string();
+        match error {
+            IndexError::Io { error, .. } => Self::new(kind_of_read(&error), message),
+            IndexError::Damaged { .. } | IndexError::Kind { .. } => {
+                Self::input(message).hint("--reindex deletes the index and makes it anew")
+            }
+            IndexError::Foreign { .. } | IndexError::OtherInput { .. } => Self::input(message)
+                .hint("name another directory; or let --reindex delete what is there"),
+            IndexError::NoIndex { .. } => {
+                Self::input(message).hint("name an empty directory, or one that is not there yet")
+            }
+            IndexError::Busy { .. } => {
+                Self::environment(message).hint("wait for it, or name another directory")
+            }
+            IndexError::State { error, .. } => Self { message, ..Self::from(error) },
+            IndexError::Input(error) => of_oracle(&error, "the start of the run, for the index"),
+        }
+    }
+}
+
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         Self::environment(error.to_string())
@@ -204,7 +227,11 @@ impl From<StartError> for Failure {
 }
 
 /// Tells why a run could not go on; `machine` stands before the step that could not be taken.
-pub(crate) fn of_run(error: RunError<Failure>, machine: &Mips64, symbols: &Symbols) -> Failure {
+pub(crate) fn of_run(
+    error: RunError<Failure>,
+    machine: &impl Machine,
+    symbols: &Symbols,
+) -> Failure {
     match error {
         RunError::Listener(failure) => failure,
         RunError::TooLarge { step, bytes, limit } => Failure::environment(format!(
@@ -218,7 +245,7 @@ pub(crate) fn of_run(error: RunError<Failure>, machine: &Mips64, symbols: &Symbo
     }
 }
 
-fn of_fault(fault: &Fault, machine: &Mips64, symbols: &Symbols) -> Failure {
+fn of_fault(fault: &Fault, machine: &impl Machine, symbols: &Symbols) -> Failure {
     let place = format!("step {}{}", Count(fault.step), in_function(symbols, fault.pc));
     if let Some(error) = fault.reason.downcast_ref::<OracleError>() {
         return of_oracle(error, &place);
