@@ -3,7 +3,7 @@
 //! Cannon's commands also take flags the way Go programs do: with one dash or two.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
@@ -12,7 +12,7 @@ use tribunal_jit::EngineKind;
 use tribunal_onchain::{Artifact, Contract, Instance};
 
 use crate::commands::{
-    calldata, completions, demo, exec, inspect, list, load_elf, run, sample, verify, witness,
+    calldata, completions, demo, exec, inspect, list, load_elf, prove, run, sample, verify, witness,
 };
 use crate::engines::Engines;
 use crate::failure::{Failure, Result, Statuses};
@@ -42,6 +42,7 @@ pub(crate) enum Command {
     List(list::List),
     Exec(exec::Exec),
     Sample(Box<sample::Sample>),
+    Prove(Box<prove::Prove>),
     Verify(verify::Verify),
     Calldata(calldata::Calldata),
     Inspect(inspect::Inspect),
@@ -131,6 +132,40 @@ impl MemoryArg {
     /// In bytes.
     pub(crate) fn limit(self) -> u64 {
         self.limit.0
+    }
+}
+
+/// Where snapshots of a run are kept.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct IndexArgs {
+    /// Keep snapshots of the run in this directory, and answer from those that are there: then any
+    /// step is a short way. The run is recorded as far as it has to go for the answer, and taken up
+    /// again from there when more is asked.
+    #[arg(long = "index", value_name = "DIR")]
+    directory: Option<PathBuf>,
+
+    /// The most that an index may take on disk; every other snapshot is dropped when it gets larger.
+    #[arg(long = "index-size", value_name = "SIZE", default_value = "4GiB", requires = "directory",
+          value_parser = Bytes::from_str)]
+    size: Bytes,
+
+    /// Delete the index that is in the directory and make it anew.
+    #[arg(long, requires = "directory")]
+    reindex: bool,
+}
+
+impl IndexArgs {
+    /// The directory, if one is named. Empty now if it is to be.
+    pub(crate) fn directory(&self) -> Result<Option<&Path>> {
+        if let (Some(directory), true) = (&self.directory, self.reindex) {
+            tribunal_index::Index::remove(directory)?;
+        }
+        Ok(self.directory.as_deref())
+    }
+
+    /// How much to keep of a run.
+    pub(crate) fn options(&self) -> tribunal_index::Options {
+        tribunal_index::Options { max_bytes: self.size.0, ..tribunal_index::Options::default() }
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod exec;
 pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod load_elf;
+pub(crate) mod prove;
 pub(crate) mod run;
 pub(crate) mod sample;
 pub(crate) mod verify;

@@ -3,7 +3,7 @@
 //! Knows no engine: the choice is made where they are.
 
 use tribunal_jit::{Engine, EngineKind};
-use tribunal_mips64::Mips64;
+use tribunal_mips64::{Mips64, State};
 
 /// Makes engines of the kind that was asked for, and says once if there is none.
 #[derive(Debug)]
@@ -14,6 +14,12 @@ pub(crate) struct Engines {
 impl Engines {
     pub(crate) const fn new(kind: EngineKind) -> Self {
         Self { kind }
+    }
+
+    /// The kind that can be had. `warn` is called if it is not the one that was asked for.
+    pub(crate) fn available(&mut self, warn: impl FnOnce(&str)) -> EngineKind {
+        self.start(Mips64::new(State::new(0)), warn);
+        self.kind
     }
 
     /// Goes on where `machine` stands. `warn` is called at most once, however many are started.

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use tribunal_host::StoreError;
 use tribunal_host::child::StartError;
+use tribunal_index::IndexError;
 use tribunal_machine::{Blame, Fault, FileError, Machine, RunError, StateFileError, Symbols};
 use tribunal_mips64::disassemble;
 use tribunal_preimage::{ChannelError, OracleError};
@@ -193,6 +194,28 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::Io { source, .. } => Self::new(kind_of_read(&source), message),
             _ => Self::input(message),
+        }
+    }
+}
+
+impl From<IndexError> for Failure {
+    fn from(error: IndexError) -> Self {
+        let message = error.to_string();
+        match error {
+            IndexError::Io { error, .. } => Self::new(kind_of_read(&error), message),
+            IndexError::Damaged { .. } | IndexError::Kind { .. } => {
+                Self::input(message).hint("--reindex deletes the index and makes it anew")
+            }
+            IndexError::Foreign { .. } | IndexError::OtherInput { .. } => Self::input(message)
+                .hint("name another directory; or let --reindex delete what is there"),
+            IndexError::NoIndex { .. } => {
+                Self::input(message).hint("name an empty directory, or one that is not there yet")
+            }
+            IndexError::Busy { .. } => {
+                Self::environment(message).hint("wait for it, or name another directory")
+            }
+            IndexError::State { error, .. } => Self { message, ..Self::from(error) },
+            IndexError::Input(error) => of_oracle(&error, "the start of the run, for the index"),
         }
     }
 }

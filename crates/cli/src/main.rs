@@ -9,6 +9,7 @@ mod commands;
 mod engines;
 mod evidence;
 mod failure;
+mod indexed;
 mod input;
 mod interrupt;
 mod judge;
@@ -57,6 +58,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::List(command) => command.execute().map(|()| 0),
         Command::Exec(command) => command.execute(),
         Command::Sample(command) => command.execute(),
+        Command::Prove(command) => command.execute(),
         Command::Verify(command) => command.execute(),
         Command::Calldata(command) => command.execute(),
         Command::Inspect(command) => command.execute(),

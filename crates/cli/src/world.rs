@@ -71,6 +71,15 @@ impl Source {
         Ok(Self::Child(Box::new(ChildHost::start(command, options)?)))
     }
 
+    /// One that threads can share, if there can be one.
+    pub(crate) fn shared(&self) -> Option<Shared<'_>> {
+        match self {
+            Self::Child(_) => None,
+            Self::Local(host) => Some(Shared(Some(host))),
+            Self::Nobody => Some(Shared(None)),
+        }
+    }
+
     /// Ends a host in a child process. Returns what a person should know of how it ended.
     pub(crate) fn shutdown(self) -> Option<String> {
         let Self::Child(host) = self else { return None };
@@ -104,6 +113,23 @@ impl Oracle for Source {
             Self::Child(host) => host.preimage(key),
             Self::Local(host) => host.preimage(key),
             Self::Nobody => Err(OracleError::Missing { key, why: NOBODY.into() }),
+        }
+    }
+}
+
+/// A [`Source`] in this process, or nobody, for many threads.
+#[derive(Clone)]
+pub(crate) struct Shared<'a>(Option<&'a LocalHost<Box<dyn PreimageStore>>>);
+
+impl Oracle for Shared<'_> {
+    fn hint(&mut self, hint: &[u8]) -> std::result::Result<(), OracleError> {
+        self.0.map_or(Ok(()), |mut host| host.hint(hint))
+    }
+
+    fn preimage(&mut self, key: Key) -> std::result::Result<Vec<u8>, OracleError> {
+        match self.0 {
+            Some(host) => host.find(key),
+            None => Err(OracleError::Missing { key, why: NOBODY.into() }),
         }
     }
 }

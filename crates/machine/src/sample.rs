@@ -14,6 +14,10 @@ pub struct SamplePoints {
     steps: Vec<u64>,
     /// None of them zero.
     strides: Vec<u64>,
+    /// No step before this is a point, whatever the above say.
+    start: u64,
+    /// Nor is this one, or any behind it.
+    end: Option<u64>,
 }
 
 /// A text that is no list of steps.
@@ -43,20 +47,48 @@ impl FromStr for SamplePoints {
     }
 }
 
+impl From<u64> for SamplePoints {
+    /// One step.
+    fn from(step: u64) -> Self {
+        Self { steps: vec![step], ..Self::default() }
+    }
+}
+
 impl SamplePoints {
     /// Whether there is nothing to sample.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.strides.is_empty()
     }
 
+    /// Those of a span of the trace: from `start` on, and before `end` if it has one.
+    pub fn within(&self, start: u64, end: Option<u64>) -> Self {
+        let numbered = |step: &&u64| **step >= start && end.is_none_or(|end| **step < end);
+        Self {
+            steps: self.steps.iter().filter(numbered).copied().collect(),
+            strides: self.strides.clone(),
+            start: self.start.max(start),
+            end: [self.end, end].into_iter().flatten().min(),
+        }
+    }
+
+    /// How many there are between two steps, if none is both a number and of a stride.
+    pub fn count(&self, start: u64, end: u64) -> u64 {
+        let before = |step| self.steps.partition_point(|&point| point < step) as u64;
+        let strides =
+            self.strides.iter().map(|stride| end.div_ceil(*stride) - start.div_ceil(*stride));
+        strides.fold(before(end) - before(start), u64::saturating_add)
+    }
+
     /// The first point from `step` on that a running machine can come by.
-    fn next(&self, step: u64) -> Option<u64> {
+    pub fn next(&self, step: u64) -> Option<u64> {
+        let step = step.max(self.start);
         let numbered = self.steps[self.steps.partition_point(|&point| point < step)..].first();
         self.strides
             .iter()
             .filter_map(|&stride| step.checked_next_multiple_of(stride))
             .chain(numbered.copied())
             .min()
+            .filter(|&point| self.end.is_none_or(|end| point < end))
     }
 
     /// The points from `step` on, once the program has exited: numbered ones only, for the trace
@@ -149,6 +181,9 @@ mod tests {
         assert_eq!(points.next(11), Some(20));
         assert_eq!(points.past_the_end(4), [7]);
         assert_eq!("7".parse::<SamplePoints>().unwrap().next(8), None);
+        let span = points.within(5, Some(20));
+        assert_eq!([0, 8, 11].map(|step| span.next(step)), [Some(7), Some(10), None]);
+        assert_eq!((span.past_the_end(0), points.count(3, 21)), (&[7][..], 4));
         assert!("".parse::<SamplePoints>().unwrap().is_empty());
         for text in ["x", "%0", "%", "-1", "1;2", "18446744073709551616"] {
             assert!(text.parse::<SamplePoints>().is_err(), "{text}");

@@ -13,6 +13,7 @@ mod upper_tree;
 
 use tribunal_keccak::Hash;
 
+pub use crate::page_tree::page_roots;
 pub use crate::pages::Pages;
 pub use crate::proof::{PROOF_BYTES, PROOF_NODES, Proof};
 pub use crate::storage::{Changed, Storage};
@@ -62,15 +63,39 @@ impl<S: Storage> Memory<S> {
         &mut self.storage
     }
 
-    /// The same pages, kept by another storage, which is empty.
-    pub fn move_to<T: Storage>(self, mut storage: T) -> Memory<T> {
-        for index in self.storage.indices() {
-            storage.touch(index);
-            if let Some(data) = self.storage.page(index) {
-                storage.write_within_page(index << PAGE_ADDRESS_BITS, data);
-            }
+    /// A memory of what `storage` holds, with the root of each of its pages ([`page_roots`]), by
+    /// index. They are believed: whoever kept them has checked them.
+    ///
+    /// # Panics
+    /// If there are not as many roots as pages.
+    pub fn with_page_roots(mut storage: S, roots: &[(u64, Hash)]) -> Self {
+        assert_eq!(roots.len(), storage.page_count(), "each page has a root");
+        storage.take_changed();
+        let mut tree = Tree::default();
+        tree.take_roots(roots);
+        Self { storage, tree }
+    }
+
+    /// The same pages, kept by another storage, which is empty. What was hashed stays so.
+    pub fn move_to<T: Storage>(mut self, mut storage: T) -> Memory<T> {
+        let changed = self.storage.take_changed();
+        let mut changed: Vec<u64> = changed.into_iter().map(|changed| changed.index).collect();
+        changed.sort_unstable();
+        let is_changed = |index: &u64| changed.binary_search(index).is_ok();
+        for index in self.storage.indices().filter(|index| !is_changed(index)) {
+            copy_page(&self.storage, &mut storage, index);
         }
-        Memory::over(storage)
+        // So far nothing has changed since it was hashed; the others have.
+        storage.take_changed();
+        for &index in &changed {
+            copy_page(&self.storage, &mut storage, index);
+            let start = index << PAGE_ADDRESS_BITS;
+            // A page of zeroes is not written: this one may have held something else before.
+            let first = storage.word(start);
+            storage.set_word(start, first);
+            self.tree.forget(index);
+        }
+        Memory { storage, tree: self.tree }
     }
 
     /// The 8-byte word at `address`; the low three bits of `address` are ignored.
@@ -176,6 +201,13 @@ impl<S: Storage> std::fmt::Debug for Memory<S> {
     }
 }
 
+fn copy_page(from: &impl Storage, to: &mut impl Storage, index: u64) {
+    to.touch(index);
+    if let Some(data) = from.page(index) {
+        to.write_within_page(index << PAGE_ADDRESS_BITS, data);
+    }
+}
+
 #[inline]
 fn page_index(address: u64) -> u64 {
     address >> PAGE_ADDRESS_BITS
@@ -207,6 +239,57 @@ mod tests {
         let mut bytes = [0xaa; 4];
         memory.read(0xffff_ffff_ffff_fffe, &mut bytes);
         assert_eq!(bytes, [7, 8, 0, 0]);
+    }
+
+    #[test]
+    fn a_memory_with_the_roots_of_its_pages_hashes_like_one_that_computed_them() {
+        let mut memory = Memory::new();
+        for page in 0..40u64 {
+            memory.set_word(page * 0x3000 + 8, page * 0x0101_0101);
+        }
+        memory.touch(0x77);
+        let pages: Vec<(u64, PageData)> = memory.pages().map(|(i, page)| (i, *page)).collect();
+        let roots = page_roots(&pages.iter().map(|(_, page)| page).collect::<Vec<_>>());
+        let roots: Vec<(u64, Hash)> = pages.iter().map(|(i, _)| *i).zip(roots).collect();
+        let mut storage = Pages::default();
+        for (index, data) in &pages {
+            storage.touch(*index);
+            storage.write_within_page(index << PAGE_ADDRESS_BITS, data);
+        }
+        let mut known = Memory::with_page_roots(storage, &roots);
+        assert_eq!(known.root(), memory.root());
+        assert_eq!(known.proof(0x3008), memory.proof(0x3008));
+        for memory in [&mut known, &mut memory] {
+            memory.set_word(0x3010, 5);
+            memory.set_word(0x77_7000, 6);
+        }
+        assert_eq!(known.root(), memory.root());
+    }
+
+    #[test]
+    fn what_was_hashed_and_what_changed_since_moves_to_another_storage() {
+        for hashes in 0..3u64 {
+            let mut memory = Memory::new();
+            for address in [0x1000, 0x2000, 0x3000, 0x9008] {
+                memory.set_word(address, 0xabcd);
+            }
+            for round in 0..hashes {
+                memory.root();
+                memory.set_word(0x2040, round);
+            }
+            // A page that becomes zero, one that goes on, one that is new.
+            memory.write(0x1000, &[0; PAGE_SIZE]);
+            memory.set_word(0x2000, 7);
+            memory.set_word(0x5000, 8);
+            let mut fresh = Memory::new();
+            memory.pages().for_each(|(index, data)| fresh.write(index * 0x1000, data));
+            let mut moved = memory.move_to(Pages::default());
+            assert_eq!(moved.root(), fresh.root(), "{hashes}");
+            assert_eq!(moved.proof(0x2040), fresh.proof(0x2040), "{hashes}");
+            moved.set_word(0x3008, 1);
+            fresh.set_word(0x3008, 1);
+            assert_eq!(moved.root(), fresh.root(), "{hashes}");
+        }
     }
 
     #[test]

@@ -56,6 +56,14 @@ pub(crate) fn rehash(pages: &mut [Rehash<'_>]) {
     });
 }
 
+/// The root of each of these pages, computed on this thread alone.
+pub fn page_roots(pages: &[&PageData]) -> Vec<Hash> {
+    let rehash = |&data| Rehash { index: 0, data, leaves: u128::MAX, tree: None, root: [0; 32] };
+    let mut pages: Vec<Rehash<'_>> = pages.iter().map(rehash).collect();
+    Batch::default().rehash(&mut pages);
+    pages.into_iter().map(|page| page.root).collect()
+}
+
 /// Fills in the leaf that holds `address`, then its siblings up to below the page's root.
 pub(crate) fn prove(
     address: u64,

@@ -25,6 +25,16 @@ impl Tree {
         self.upper.root()
     }
 
+    /// Takes in the roots of pages that were hashed elsewhere.
+    pub(crate) fn take_roots(&mut self, roots: &[(u64, Hash)]) {
+        self.upper.update(roots.iter().copied());
+    }
+
+    /// Forgets how the leaves of page `index` hash: it will be hashed as a whole.
+    pub(crate) fn forget(&mut self, index: u64) {
+        self.pages.remove(&index);
+    }
+
     /// Takes in what changed in `storage`.
     pub(crate) fn update<S: Storage>(&mut self, storage: &mut S) {
         let changed = storage.take_changed();

@@ -25,7 +25,7 @@ use tribunal_machine::{
     Blame, Fault, Host, Machine, Pause, PreimageRead, ReadState, StateFileError, Statistics,
     Status, StepProof, StopOn,
 };
-use tribunal_memory::{Pages, Storage};
+use tribunal_memory::{Memory, Pages, Storage};
 use tribunal_preimage::{Fault as OracleFault, Key};
 
 pub use crate::disassemble::{REGISTER_NAMES, disassemble};
@@ -37,6 +37,7 @@ pub use crate::state::{
     HEAP_END, HEAP_START, INITIAL_SP, LlReservation, PROGRAM_BREAK, QUANTUM, State, Thread,
     ThreadStack, USER_ADDRESS_LIMIT,
 };
+pub use crate::state_file::Splitter;
 pub use crate::syscall::{SYSCALLS, Syscall, SyscallKind};
 pub use crate::witness::{
     EMPTY_STACK_ROOT, STATE_WITNESS_BYTES, StateWitness, THREAD_WITNESS_BYTES, WitnessError,
@@ -242,6 +243,16 @@ impl<S: Storage> Machine for Mips64<S> {
 
     fn statistics(&self) -> Statistics {
         self.statistics.totals()
+    }
+}
+
+impl Mips64 {
+    /// Puts together what a [`Splitter`] took apart, in at most `max_bytes` bytes.
+    ///
+    /// # Errors
+    /// If `rest` is not the rest of a state of this machine.
+    pub fn from_split(rest: &[u8], memory: Memory, max_bytes: u64) -> Result<Self, StateFileError> {
+        state_file::read_split(rest, memory, max_bytes).map(Self::new)
     }
 }
 

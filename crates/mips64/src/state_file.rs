@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 
 use tribunal_machine::StateFileError;
-use tribunal_memory::{Memory, PAGE_SIZE, Storage};
+use tribunal_memory::{Memory, PAGE_SIZE, PageData, Storage};
 
 use crate::state::{LlReservation, State, Thread, ThreadStack};
 use crate::witness::THREAD_WITNESS_BYTES;
@@ -50,6 +50,102 @@ fn put(sink: &mut dyn Write, word: u64) -> io::Result<()> {
 /// Nothing is allocated for what a length promises, only for what is there.
 pub(crate) fn read(source: &mut dyn Read, max_bytes: u64) -> Result<State, StateFileError> {
     let mut source = Source { source, left: max_bytes, limit: max_bytes };
+    read_version(&mut source)?;
+    let memory = read_memory(&mut source)?;
+    read_rest(&mut source, memory)
+}
+
+/// Reads what a [`Splitter`] left of a state whose pages are in `memory`.
+pub(crate) fn read_split(
+    rest: &[u8],
+    memory: Memory,
+    max_bytes: u64,
+) -> Result<State, StateFileError> {
+    let mut unread = rest;
+    let mut source = Source { source: &mut unread, left: max_bytes, limit: max_bytes };
+    source.charge((memory.page_count() * PAGE_SIZE) as u64)?;
+    read_version(&mut source)?;
+    let state = read_rest(&mut source, memory)?;
+    match unread.is_empty() {
+        true => Ok(state),
+        false => Err(StateFileError::Trailing),
+    }
+}
+
+/// Takes a state apart while a machine writes it ([`tribunal_machine::Machine::write_state`]): each
+/// page is handed over with its index, the rest is kept.
+pub struct Splitter<F> {
+    page: F,
+    rest: Vec<u8>,
+    /// Pages that are still to come, once that is known.
+    pages: Option<u64>,
+    /// What has come of the version and the number of pages, or of a page.
+    pending: Vec<u8>,
+}
+
+/// The version and the number of pages.
+const HEAD_BYTES: usize = 9;
+
+impl<F: FnMut(u64, &PageData) -> io::Result<()>> Splitter<F> {
+    /// Hands each page to `page`, whose error ends the writing.
+    pub fn new(page: F) -> Self {
+        Self { page, rest: Vec::new(), pages: None, pending: Vec::new() }
+    }
+
+    /// What the state holds besides pages: [`crate::Mips64::from_split`] reads it.
+    pub fn into_rest(self) -> Vec<u8> {
+        self.rest
+    }
+
+    /// Takes what is needed of `bytes` for `wanted` bytes to be pending; true once they are.
+    fn collect(&mut self, bytes: &mut &[u8], wanted: usize) -> bool {
+        let (taken, left) = bytes.split_at(bytes.len().min(wanted - self.pending.len()));
+        self.pending.extend_from_slice(taken);
+        *bytes = left;
+        self.pending.len() == wanted
+    }
+}
+
+impl<F: FnMut(u64, &PageData) -> io::Result<()>> Write for Splitter<F> {
+    fn write(&mut self, mut bytes: &[u8]) -> io::Result<usize> {
+        let length = bytes.len();
+        while !bytes.is_empty() {
+            match self.pages {
+                None => {
+                    if self.collect(&mut bytes, HEAD_BYTES)
+                        && let Some((version, count)) = self.pending.split_first()
+                        && let Ok(count) = count.try_into()
+                    {
+                        self.rest.push(*version);
+                        self.pages = Some(u64::from_be_bytes(count));
+                        self.pending.clear();
+                    }
+                }
+                Some(0) => {
+                    self.rest.extend_from_slice(bytes);
+                    bytes = &[];
+                }
+                Some(pages) => {
+                    if self.collect(&mut bytes, 8 + PAGE_SIZE)
+                        && let Some((index, data)) = self.pending.split_first_chunk()
+                        && let Ok(data) = data.try_into()
+                    {
+                        (self.page)(u64::from_be_bytes(*index), data)?;
+                        self.pages = Some(pages - 1);
+                        self.pending.clear();
+                    }
+                }
+            }
+        }
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn read_version(source: &mut Source<'_>) -> Result<(), StateFileError> {
     let [version] = source.take("the version")?;
     if version != STATE_VERSION {
         let name = KNOWN_VERSIONS.get(usize::from(version)).copied();
@@ -59,7 +155,11 @@ pub(crate) fn read(source: &mut dyn Read, max_bytes: u64) -> Result<State, State
             expected: VERSION_NAME,
         });
     }
-    let memory = read_memory(&mut source)?;
+    Ok(())
+}
+
+/// What follows the pages.
+fn read_rest(source: &mut Source<'_>, memory: Memory) -> Result<State, StateFileError> {
     let preimage_key = source.take("the preimage key")?;
     let preimage_offset = source.word("the preimage offset")?;
     let heap = source.word("the heap pointer")?;
@@ -71,9 +171,9 @@ pub(crate) fn read(source: &mut dyn Read, max_bytes: u64) -> Result<State, State
     let steps_since_switch = source.word("the steps since the last switch")?;
     let [traverse_right] = source.take("the traversal direction")?;
     let next_thread_id = source.word("the next thread id")?;
-    let left = read_stack(&mut source, "the left thread stack")?;
-    let right = read_stack(&mut source, "the right thread stack")?;
-    let last_hint = read_hint(&mut source)?;
+    let left = read_stack(source, "the left thread stack")?;
+    let right = read_stack(source, "the right thread stack")?;
+    let last_hint = read_hint(source)?;
     for (what, found, most) in [
         ("the reservation status", status, 2),
         ("the exited byte", exited, 1),

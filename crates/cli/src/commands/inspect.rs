@@ -1,6 +1,7 @@
 //! `inspect`: show what is in a file of ours.
 
 mod elf;
+mod index;
 mod proof;
 mod state;
 
@@ -15,15 +16,17 @@ use crate::input::{Artefact, read_symbols};
 use crate::output::{print, print_json};
 
 use elf::ElfView;
+use index::IndexView;
 use proof::ProofView;
 use state::StateView;
 
-/// Show what is in a state, a program or a proof.
+/// Show what is in a state, a program, a proof or an index.
 ///
 /// Leaves with 1 if a proof does not hold together.
 #[derive(Args, Debug)]
 pub(crate) struct Inspect {
-    /// A state, a program (an ELF file) or a proof; .gz is fine, - is standard input.
+    /// A state, a program (an ELF file) or a proof; .gz is fine, - is standard input. Or the directory
+    /// of an index.
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
@@ -41,6 +44,11 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     pub(crate) fn execute(&self) -> Result<u8> {
+        if self.file.is_dir() {
+            let view = IndexView::of(&self.file)?;
+            self.show(&view, |view, text| view.write(text))?;
+            return Ok(0);
+        }
         let symbols = self.meta.as_deref().map(read_symbols).transpose()?.unwrap_or_default();
         let limit = self.memory.limit();
         match Artefact::open(&self.file, limit)? {

@@ -8,16 +8,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use tribunal_keccak::Hash;
-use tribunal_machine::{Hex, Machine as _, ProofFile, Sample as Point, SamplePoints, sample};
+use tribunal_machine::{Hex, ProofFile, Sample as Point, SamplePoints};
 
-use crate::cli::{ContractArgs, MachineArgs, QuietArg};
-use crate::failure::{Failure, Result, of_run};
-use crate::input::{Loaded, load};
-use crate::interrupt::Interrupt;
-use crate::progress::Progress;
-use crate::speaker::{Mute, Speaker, host_words};
-use crate::watch::Watch;
-use crate::world::{HostArgs, Listener, Source, World};
+use crate::cli::{ContractArgs, IndexArgs, MachineArgs, QuietArg};
+use crate::failure::{Failure, Result};
+use crate::indexed::Question;
+use crate::input::load;
+use crate::world::HostArgs;
 
 /// Print the state hash, and the proof, of many steps from one run.
 ///
@@ -41,7 +38,7 @@ pub(crate) struct Sample {
     /// Instead of printing anything, have the contract take N random steps of the run too, in an EVM,
     /// and leave with 1 if it comes to another state than the machine at any of them. The program
     /// runs once before, to learn how long the run is.
-    #[arg(long, value_name = "N", conflicts_with_all = ["at", "proof"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["at", "proof", "directory"])]
     check: Option<u64>,
 
     /// What --check draws its steps from: the same seed draws the same steps.
@@ -51,6 +48,9 @@ pub(crate) struct Sample {
     /// Symbols for a state, as load-elf wrote them.
     #[arg(long, value_name = "FILE")]
     meta: Option<PathBuf>,
+
+    #[command(flatten)]
+    index: IndexArgs,
 
     #[command(flatten)]
     contracts: ContractArgs,
@@ -117,53 +117,32 @@ impl Sample {
     }
 
     fn sample(&self) -> Result<()> {
-        let points = self.points()?;
         let limit = self.machine.memory_limit();
-        let Loaded { machine, symbols } = load(&self.input, self.meta.as_deref(), limit)?;
-        if let Some(step) = points.first_before(machine.step()) {
-            return Err(Failure::input(format!(
-                "step {step} lies before the state, which is at step {}",
-                machine.step()
-            ))
-            .hint("begin with an earlier snapshot, or with the state that load-elf made"));
-        }
-        let interrupt = Interrupt::listen()?;
-        let mut progress = Progress::new(self.quiet.quiet, machine.step());
-        let words = host_words(&progress, self.quiet.quiet);
-        let mut source = Source::open(&self.host, &interrupt, words)?;
-        let mut speaker = Speaker::new(progress.bar(), true);
-        let mut machine = self.machine.engines().start(machine, speaker.unless(self.quiet.quiet));
-
+        let question = Question {
+            points: &self.points()?,
+            prove: self.proof,
+            machine: self.machine,
+            index: &self.index,
+            host: &self.host,
+            quiet: self.quiet.quiet,
+        };
+        let loaded = load(&self.input, self.meta.as_deref(), limit)?;
         let mut sink = BufWriter::with_capacity(1 << 16, stdout().lock());
         // A person sees each line when it is found; nothing else needs that.
         let watched = stdout().is_terminal();
-        let bar = progress.bar();
-        let outcome = {
-            let mut world = World { source: &mut source, listener: Mute(&mut speaker) };
-            let mut watch = Watch { interrupt: &interrupt, progress: &mut progress };
-            let found = |point: Point| {
-                let line = line(point)?;
-                let mut show = || sink.write_all(&line).and_then(|()| sink.flush());
-                match (watched, &bar) {
-                    (true, Some(bar)) => bar.suspend(show),
-                    (true, None) => show(),
-                    (false, _) => sink.write_all(&line),
-                }
-                .map_err(|error| Failure::stdout(&error))
-            };
-            sample(&mut machine, &points, self.proof, limit, &mut world, &mut watch, found)
-        };
-        progress.finish();
+        let outcome = question.answer(loaded, |point, bar| {
+            let line = line(point)?;
+            let mut show = || sink.write_all(&line).and_then(|()| sink.flush());
+            match (watched, bar) {
+                (true, Some(bar)) => bar.suspend(show),
+                (true, None) => show(),
+                (false, _) => sink.write_all(&line),
+            }
+            .map_err(|error| Failure::stdout(&error))
+        });
         // What was found before a failure is true all the same.
         let flushed = sink.flush().map_err(|error| Failure::stdout(&error));
-        outcome.map_err(|error| of_run(error, &machine, &symbols))?;
-        flushed?;
-        if let Some(problem) = source.shutdown()
-            && !self.quiet.quiet
-        {
-            speaker.warn(&problem);
-        }
-        Ok(())
+        outcome.and(flushed)
     }
 
     fn points(&self) -> Result<SamplePoints> {
