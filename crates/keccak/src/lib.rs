@@ -4,16 +4,22 @@
 //! over nodes, and how many are hashed at a time is this crate's business.
 //!
 //! With the feature `std`, nodes are hashed with the vector instructions that the processor turns
-//! out to have; without it, or elsewhere than on x86-64, one by one.
+//! out to have; without it, or elsewhere than on x86-64 and aarch64, one by one.
 #![no_std]
 
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(all(feature = "std", target_arch = "aarch64"))]
+mod aarch64;
+mod nodes;
 mod permutation;
+#[cfg(all(feature = "std", any(target_arch = "aarch64", target_arch = "x86_64")))]
+mod vectors;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 mod x86;
 
+pub use nodes::NodeHasher;
 use permutation::{State, permute};
 
 /// A keccak256 digest.
@@ -47,46 +53,10 @@ pub fn hash_pair(left: &Hash, right: &Hash) -> Hash {
 /// If the slices differ in length.
 pub fn hash_nodes(nodes: &[Node], hashes: &mut [Hash]) {
     assert_eq!(nodes.len(), hashes.len(), "one hash for each node");
-    #[cfg(all(feature = "std", target_arch = "x86_64"))]
-    let done = x86::hash_front(nodes, hashes);
-    #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
-    let done = 0;
+    let done = nodes::hash_front(nodes, hashes);
     for (node, hash) in nodes[done..].iter().zip(&mut hashes[done..]) {
-        let mut state = [0u64; 25];
-        for (lane, bytes) in node.as_chunks().0.iter().enumerate() {
-            state[lane] = u64::from_le_bytes(*bytes);
-        }
-        *hash = finish_node(state);
-    }
-}
-
-/// What [`hash_nodes`] hashes many nodes with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodeHasher {
-    /// Eight at once.
-    Avx512,
-    /// Four at once.
-    Avx2,
-    /// One by one.
-    Portable,
-}
-
-impl NodeHasher {
-    /// The one that is used here.
-    pub fn here() -> Self {
-        #[cfg(all(feature = "std", target_arch = "x86_64"))]
-        return x86::node_hasher();
-        #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
-        Self::Portable
-    }
-
-    /// As its makers write it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Avx512 => "AVX-512",
-            Self::Avx2 => "AVX2",
-            Self::Portable => "portable",
-        }
+        let children = node.as_chunks().0;
+        *hash = hash_pair(&children[0], &children[1]);
     }
 }
 

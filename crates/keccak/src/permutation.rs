@@ -1,8 +1,9 @@
 //! Keccak-f\[1600\], once: 24 rounds over 25 lanes, as a macro over what a lane can do.
 //!
 //! A lane is a `u64`, or a vector that holds the same lane of several states. Whoever expands the
-//! macro has these functions in scope: `xor`, `xor5`, `rol::<N>`, `chi(a, b, c) = a ^ (!b & c)` and
-//! `splat(constant)`.
+//! macro has these functions in scope: `xor`, `xor5`, `xor_rolled(a, b)`, which is `a ^ rol(b, 1)`,
+//! `xor_rol::<N, M>(a, b)`, which is `rol(a ^ b, N)`, or to the right by `M`, which is `64 - N`,
+//! `chi(a, b, c)`, which is `a ^ (!b & c)`, and `splat(constant)`.
 
 /// 25 lanes, lane (x, y) at `x + 5 * y`.
 pub(crate) type State = [u64; 25];
@@ -48,40 +49,40 @@ macro_rules! permuted {
                 xor5(a[4], a[9], a[14], a[19], a[24]),
             ];
             let d = [
-                xor(c[4], rol::<1>(c[1])),
-                xor(c[0], rol::<1>(c[2])),
-                xor(c[1], rol::<1>(c[3])),
-                xor(c[2], rol::<1>(c[4])),
-                xor(c[3], rol::<1>(c[0])),
+                xor_rolled(c[4], c[1]),
+                xor_rolled(c[0], c[2]),
+                xor_rolled(c[1], c[3]),
+                xor_rolled(c[2], c[4]),
+                xor_rolled(c[3], c[0]),
             ];
 
             // ρ and π: the lane at (x, y) moves to (y, 2x + 3y); `b` is the state after them.
             let b = [
                 xor(a[0], d[0]),
-                rol::<44>(xor(a[6], d[1])),
-                rol::<43>(xor(a[12], d[2])),
-                rol::<21>(xor(a[18], d[3])),
-                rol::<14>(xor(a[24], d[4])),
-                rol::<28>(xor(a[3], d[3])),
-                rol::<20>(xor(a[9], d[4])),
-                rol::<3>(xor(a[10], d[0])),
-                rol::<45>(xor(a[16], d[1])),
-                rol::<61>(xor(a[22], d[2])),
-                rol::<1>(xor(a[1], d[1])),
-                rol::<6>(xor(a[7], d[2])),
-                rol::<25>(xor(a[13], d[3])),
-                rol::<8>(xor(a[19], d[4])),
-                rol::<18>(xor(a[20], d[0])),
-                rol::<27>(xor(a[4], d[4])),
-                rol::<36>(xor(a[5], d[0])),
-                rol::<10>(xor(a[11], d[1])),
-                rol::<15>(xor(a[17], d[2])),
-                rol::<56>(xor(a[23], d[3])),
-                rol::<62>(xor(a[2], d[2])),
-                rol::<55>(xor(a[8], d[3])),
-                rol::<39>(xor(a[14], d[4])),
-                rol::<41>(xor(a[15], d[0])),
-                rol::<2>(xor(a[21], d[1])),
+                xor_rol::<44, 20>(a[6], d[1]),
+                xor_rol::<43, 21>(a[12], d[2]),
+                xor_rol::<21, 43>(a[18], d[3]),
+                xor_rol::<14, 50>(a[24], d[4]),
+                xor_rol::<28, 36>(a[3], d[3]),
+                xor_rol::<20, 44>(a[9], d[4]),
+                xor_rol::<3, 61>(a[10], d[0]),
+                xor_rol::<45, 19>(a[16], d[1]),
+                xor_rol::<61, 3>(a[22], d[2]),
+                xor_rol::<1, 63>(a[1], d[1]),
+                xor_rol::<6, 58>(a[7], d[2]),
+                xor_rol::<25, 39>(a[13], d[3]),
+                xor_rol::<8, 56>(a[19], d[4]),
+                xor_rol::<18, 46>(a[20], d[0]),
+                xor_rol::<27, 37>(a[4], d[4]),
+                xor_rol::<36, 28>(a[5], d[0]),
+                xor_rol::<10, 54>(a[11], d[1]),
+                xor_rol::<15, 49>(a[17], d[2]),
+                xor_rol::<56, 8>(a[23], d[3]),
+                xor_rol::<62, 2>(a[2], d[2]),
+                xor_rol::<55, 9>(a[8], d[3]),
+                xor_rol::<39, 25>(a[14], d[4]),
+                xor_rol::<41, 23>(a[15], d[0]),
+                xor_rol::<2, 62>(a[21], d[1]),
             ];
 
             // χ, row by row, and ι
@@ -117,7 +118,7 @@ macro_rules! permuted {
     }};
 }
 
-#[cfg(all(feature = "std", target_arch = "x86_64"))]
+#[cfg(all(feature = "std", any(target_arch = "aarch64", target_arch = "x86_64")))]
 pub(crate) use permuted;
 
 /// The permutation of one state, on any processor.
@@ -130,8 +131,13 @@ pub(crate) fn permute(state: &mut State) {
         a ^ b ^ c ^ d ^ e
     }
 
-    fn rol<const N: u32>(a: u64) -> u64 {
-        a.rotate_left(N)
+    fn xor_rolled(a: u64, b: u64) -> u64 {
+        a ^ b.rotate_left(1)
+    }
+
+    fn xor_rol<const N: u32, const M: u32>(a: u64, b: u64) -> u64 {
+        const { assert!(N + M == 64, "to the left by one is to the right by the other") }
+        (a ^ b).rotate_left(N)
     }
 
     fn chi(a: u64, b: u64, c: u64) -> u64 {

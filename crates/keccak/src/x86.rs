@@ -2,14 +2,12 @@
 //!
 //! A function compiled for instructions that the processor lacks must not be called; each is called
 //! in one place, where the processor was found to have them. That, and taking a vector
-//! for the array of integers it is, is all that is unsafe in this crate.
+//! for the array of integers it is, is all that is unsafe here.
 
 #![allow(unsafe_code, reason = "vector instructions; see above")]
 
-use crate::{Hash, Node, NodeHasher, RATE};
-
-/// Fewer nodes than this are hashed one by one: a vector of any number costs about two of them.
-const WORTH_A_VECTOR: usize = 2;
+use crate::vectors::{WORTH_A_VECTOR, hash_groups};
+use crate::{Hash, Node, NodeHasher};
 
 /// Hashes nodes from the front, as far as vectors are worth it; returns how many those were.
 pub(crate) fn hash_front(nodes: &[Node], hashes: &mut [Hash]) -> usize {
@@ -25,7 +23,7 @@ pub(crate) fn hash_front(nodes: &[Node], hashes: &mut [Hash]) -> usize {
             // SAFETY: the processor has AVX2.
             hash_groups(nodes, hashes, |nodes, hashes| unsafe { avx2::hash_4(nodes, hashes) })
         }
-        NodeHasher::Portable => 0,
+        NodeHasher::NeonSha3 | NodeHasher::Neon | NodeHasher::Portable => 0,
     }
 }
 
@@ -40,76 +38,26 @@ pub(crate) fn node_hasher() -> NodeHasher {
     }
 }
 
-/// Applies `hash` to groups of `N`, the last one filled up with zeroes if it is worth that.
-fn hash_groups<const N: usize>(
-    nodes: &[Node],
-    hashes: &mut [Hash],
-    hash: impl Fn(&[Node; N], &mut [Hash; N]),
-) -> usize {
-    let (groups, rest) = nodes.as_chunks::<N>();
-    let (hash_groups, rest_hashes) = hashes.as_chunks_mut::<N>();
-    for (nodes, hashes) in groups.iter().zip(hash_groups) {
-        hash(nodes, hashes);
-    }
-    if rest.len() < WORTH_A_VECTOR {
-        return nodes.len() - rest.len();
-    }
-    let (mut last, mut last_hashes) = ([[0; 64]; N], [[0; 32]; N]);
-    last[..rest.len()].copy_from_slice(rest);
-    hash(&last, &mut last_hashes);
-    rest_hashes.copy_from_slice(&last_hashes[..rest.len()]);
-    nodes.len()
-}
-
-/// The bytes `8 * lane..` of a node.
-fn lane(node: &Node, lane: usize) -> i64 {
-    i64::from_le_bytes(node.as_chunks().0[lane])
-}
-
-/// The padding of a 64-byte message: lane 8, and the last lane of the block.
-const PADDING: [(usize, u64); 2] = [(8, 0x01), (RATE / 8 - 1, 1 << 63)];
-
-/// Defines `hash_N` for vectors of N lanes, from the operations in scope.
-macro_rules! hash_function {
-    ($name:ident, $feature:literal, $width:literal, $vector:ty) => {
-        /// Hashes one node in each lane.
-        #[target_feature(enable = $feature)]
-        pub(super) fn $name(nodes: &[Node; $width], hashes: &mut [Hash; $width]) {
-            let mut state = [splat(0); 25];
-            for place in 0..8 {
-                state[place] = gather(std::array::from_fn(|i| lane(&nodes[i], place)));
-            }
-            for (place, bits) in PADDING {
-                state[place] = splat(bits);
-            }
-            let state = permuted!(state);
-            for (place, vector) in state[..4].iter().enumerate() {
-                // SAFETY: the vector is that many 64-bit integers, all bits of which mean something.
-                let lanes: [u64; $width] = unsafe { std::mem::transmute::<$vector, _>(*vector) };
-                for (hash, lane) in hashes.iter_mut().zip(lanes) {
-                    hash.as_chunks_mut().0[place] = lane.to_le_bytes();
-                }
-            }
-        }
-    };
-}
-
 mod avx512 {
     use std::arch::x86_64::{
         __m512i, _mm512_rol_epi64, _mm512_set_epi64, _mm512_set1_epi64, _mm512_ternarylogic_epi64,
         _mm512_xor_si512,
     };
 
-    use super::*;
-    use crate::permutation::permuted;
+    use crate::vectors::hash_function;
 
-    hash_function!(hash_8, "avx512f", 8, __m512i);
+    hash_function!(hash_8, "avx512f", 8);
 
     #[target_feature(enable = "avx512f")]
     #[inline]
     fn gather(lanes: [i64; 8]) -> __m512i {
         let [a, b, c, d, e, f, g, h] = lanes;
         _mm512_set_epi64(h, g, f, e, d, c, b, a)
+    }
+
+    fn lanes(vector: __m512i) -> [u64; 8] {
+        // SAFETY: the vector is that many 64-bit integers, all bits of which mean something.
+        unsafe { std::mem::transmute(vector) }
     }
 
     #[target_feature(enable = "avx512f")]
@@ -134,8 +82,14 @@ mod avx512 {
 
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn rol<const N: i32>(a: __m512i) -> __m512i {
-        _mm512_rol_epi64::<N>(a)
+    fn xor_rolled(a: __m512i, b: __m512i) -> __m512i {
+        xor(a, _mm512_rol_epi64::<1>(b))
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn xor_rol<const N: i32, const M: i32>(a: __m512i, b: __m512i) -> __m512i {
+        _mm512_rol_epi64::<N>(xor(a, b))
     }
 
     #[target_feature(enable = "avx512f")]
@@ -150,19 +104,23 @@ mod avx512 {
 mod avx2 {
     use std::arch::x86_64::{
         __m256i, _mm256_andnot_si256, _mm256_or_si256, _mm256_set_epi64x, _mm256_set1_epi64x,
-        _mm256_sllv_epi64, _mm256_srlv_epi64, _mm256_xor_si256,
+        _mm256_slli_epi64, _mm256_srli_epi64, _mm256_xor_si256,
     };
 
-    use super::*;
-    use crate::permutation::permuted;
+    use crate::vectors::hash_function;
 
-    hash_function!(hash_4, "avx2", 4, __m256i);
+    hash_function!(hash_4, "avx2", 4);
 
     #[target_feature(enable = "avx2")]
     #[inline]
     fn gather(lanes: [i64; 4]) -> __m256i {
         let [a, b, c, d] = lanes;
         _mm256_set_epi64x(d, c, b, a)
+    }
+
+    fn lanes(vector: __m256i) -> [u64; 4] {
+        // SAFETY: the vector is that many 64-bit integers, all bits of which mean something.
+        unsafe { std::mem::transmute(vector) }
     }
 
     #[target_feature(enable = "avx2")]
@@ -185,10 +143,20 @@ mod avx2 {
 
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn rol<const N: i64>(a: __m256i) -> __m256i {
-        // The compiler makes immediate shifts of these, since the amounts are constants.
-        let left = _mm256_sllv_epi64(a, _mm256_set1_epi64x(N));
-        _mm256_or_si256(left, _mm256_srlv_epi64(a, _mm256_set1_epi64x(64 - N)))
+    fn rol<const N: i32, const M: i32>(a: __m256i) -> __m256i {
+        _mm256_or_si256(_mm256_slli_epi64::<N>(a), _mm256_srli_epi64::<M>(a))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn xor_rolled(a: __m256i, b: __m256i) -> __m256i {
+        xor(a, rol::<1, 63>(b))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn xor_rol<const N: i32, const M: i32>(a: __m256i, b: __m256i) -> __m256i {
+        rol::<N, M>(xor(a, b))
     }
 
     #[target_feature(enable = "avx2")]
@@ -201,17 +169,7 @@ mod avx2 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keccak256;
-
-    fn check<const N: usize>(hash: impl Fn(&[Node; N], &mut [Hash; N])) {
-        for seed in 0..50u8 {
-            let nodes: [Node; N] =
-                std::array::from_fn(|i| std::array::from_fn(|j| seed ^ (i * 37 + j * 11) as u8));
-            let mut hashes = [[0; 32]; N];
-            hash(&nodes, &mut hashes);
-            assert_eq!(hashes, nodes.map(|node| keccak256(&node)), "seed {seed}");
-        }
-    }
+    use crate::vectors::check;
 
     #[test]
     fn avx512_agrees_with_the_portable_permutation() {
