@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{cargo, contracts, fuzz, guests, root, run as run_command, testdata, tidy};
 
-/// How long the gate fuzzes.
+/// How long the gate fuzzes: whatever reads what others wrote, then the engines.
 const FUZZ_SECONDS: &str = "60";
 
 /// Steps that the gate has the contract judge: half a minute of them.
@@ -34,7 +34,8 @@ pub(crate) fn run() -> Result<()> {
     stage("guests", || guests::run(&["--check"]))?;
     stage("contracts", contracts::check_if_possible)?;
     stage("soak", || contracts::short_soak(SOAK_STEPS))?;
-    stage("fuzz", || fuzz::run(&["--seconds", FUZZ_SECONDS]))
+    stage("fuzz", || fuzz::run(&["--seconds", FUZZ_SECONDS]))?;
+    stage("engines", || fuzz::run(&["--target", "engines", "--seconds", FUZZ_SECONDS]))
 }
 
 /// What x86-64 does not compile; clippy needs no linker.

@@ -107,7 +107,7 @@ fn what_keeps_exec_from_a_verdict_is_never_a_verdict() {
         (arguments!["text"].to_vec(), 2, "text is neither a program (ELF), a state nor a proof"),
         (arguments!["nowhere"].to_vec(), 2, "cannot read nowhere"),
         (arguments![dir].to_vec(), 2, "cannot read"),
-        (arguments!["break.elf", "--engine=fast"].to_vec(), 2, "fast engine does not exist"),
+        (arguments!["break.elf", "--engine=quick"].to_vec(), 2, "choose reference or fast"),
         (
             arguments!["break.elf", "--memory-limit=9"].to_vec(),
             3,
@@ -130,6 +130,95 @@ fn what_keeps_exec_from_a_verdict_is_never_a_verdict() {
         let error = stderr(&output);
         assert_eq!(output.status.code(), Some(status), "{flags:?}: {error}");
         assert!(error.contains(says), "{flags:?}: {error}");
+    }
+}
+
+#[test]
+fn engines_tell_write_and_leave_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    load_guest(dir, "preimages");
+    let store = guest("preimages.json");
+    let made = |engine: &str| {
+        let place = dir.join(engine);
+        std::fs::create_dir(&place).unwrap();
+        let arguments = arguments![
+            "run",
+            "--input",
+            "../state.bin",
+            "--meta",
+            "../meta.json",
+            "--debug",
+            "--engine",
+            engine,
+            "--proof-at",
+            "%700001",
+            "--snapshot-at",
+            "%900000",
+            "--info-at",
+            "never",
+            "--debug-info",
+            "info.json",
+            "--stop-at-preimage-type",
+            "blob",
+            "--preimages",
+            store
+        ];
+        let run = run_in(&place, arguments);
+        assert_eq!(run.status.code(), Some(0), "{}", stderr(&run));
+        let files = names(&place).into_iter().map(|name| (read(&place.join(&name)), name));
+        let files: Vec<_> = files.collect();
+        // What is logged, but for when.
+        let log = stderr(&run);
+        let said: Vec<_> = log.lines().filter_map(|line| line.split_once("lvl=")).collect();
+        let said: Vec<String> = said.into_iter().map(|(_, said)| said.to_owned()).collect();
+        let arguments = arguments![
+            "sample",
+            "--input",
+            "../state.bin",
+            "--at",
+            "5,%500000",
+            "--proof",
+            "--engine",
+            engine,
+            "--preimages",
+            store
+        ];
+        let samples = succeed_in(&place, arguments);
+        let arguments =
+            arguments!["exec", "../state.bin", "--engine", engine, "--json", "--preimages", store];
+        let mut answer = json(&succeed_in(&place, arguments));
+        for time in ["seconds", "stepsPerSecond"] {
+            answer.as_object_mut().unwrap().remove(time);
+        }
+        (files, said, samples, answer)
+    };
+    let (reference, fast) = (made("reference"), made("fast"));
+    assert!(reference.0.len() > 4, "proofs, snapshots, information, the last state");
+    assert!(reference == fast);
+}
+
+#[test]
+fn without_room_for_the_fast_engine_the_reference_runs_and_that_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    write_program(&dir.join("exit.elf"), &call(EXIT_GROUP, &[1]));
+    // Less address space than guest memory is reserved in.
+    let limited = |arguments: &str| {
+        let script = format!("ulimit -v 4000000; exec \"$0\" {arguments}");
+        let me = env!("CARGO_BIN_EXE_tribunal");
+        std::process::Command::new("sh").args(["-c", &script, me]).current_dir(dir).output()
+    };
+    let told = limited("exec exit.elf").unwrap();
+    assert_eq!(told.status.code(), Some(1), "{}", stderr(&told));
+    let warnings: Vec<_> =
+        stderr(&told).lines().filter(|l| l.contains("warning:")).map(String::from).collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("the fast engine cannot be had"), "{warnings:?}");
+    for silent in ["exec -q exit.elf", "exec exit.elf --engine reference"] {
+        let output = limited(silent).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(!stderr(&output).contains("warning:"), "{}", stderr(&output));
     }
 }
 
