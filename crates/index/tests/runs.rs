@@ -266,7 +266,7 @@ fn damage_is_found_or_does_not_matter() {
             check(damaged.path(), &format!("{:?} as {name:?}", from.file_name()));
         }
     }
-    assert!(refused > 500 && unharmed > 500, "{refused} refused, {unharmed} unharmed");
+    assert!(refused > 500 && unharmed > 200, "{refused} refused, {unharmed} unharmed");
 }
 
 #[test]
@@ -317,8 +317,9 @@ fn what_grows_too_large_is_thinned_out_and_still_answers() {
     let full = TempDir::new().unwrap();
     let until = (10_000, u64::MAX);
     record(full.path(), &start, |machine| machine, &mut host.clone(), every(40_000), until);
-    let all = open(full.path(), &start).unwrap().steps().len();
-    for limit in [size(full.path()) / 2, size(full.path()) * 2 / 3, 4096] {
+    let summary = open(full.path(), &start).unwrap().summary().unwrap();
+    let (all, last) = (summary.steps.len(), summary.state_pages * 4200);
+    for limit in [last * 9 / 8, last * 5 / 4, 4096] {
         let directory = TempDir::new().unwrap();
         let options = Options { max_bytes: limit, ..every(40_000) };
         record(directory.path(), &start, |machine| machine, &mut host.clone(), options, until);
