@@ -42,6 +42,15 @@ pub(crate) struct Store {
     limit: u64,
 }
 
+/// Which files of pages are worth writing anew.
+#[derive(Clone, Copy)]
+enum Sparse {
+    /// Those of which a quarter is not needed any more.
+    QuarterUnneeded,
+    /// Those of which any page is not.
+    AnyUnneeded,
+}
+
 /// A state without its pages.
 pub(crate) struct Shell {
     pub(crate) step: u64,
@@ -171,6 +180,9 @@ impl Store {
             && (self.size() > self.limit || self.steps.len() > MOST_SNAPSHOTS)
         {
             self.thin()?;
+            if self.size() > self.limit {
+                self.compact(Sparse::AnyUnneeded)?;
+            }
             halvings += 1;
         }
         Ok(halvings)
@@ -194,11 +206,11 @@ impl Store {
             self.bytes -= bytes;
             self.steps.remove(&step);
         }
-        self.compact()
+        self.compact(Sparse::QuarterUnneeded)
     }
 
     /// Moves the pages that are still needed out of files where few are, and deletes those.
-    fn compact(&mut self) -> Result<(), IndexError> {
+    fn compact(&mut self, sparse: Sparse) -> Result<(), IndexError> {
         self.close_pack()?;
         let mut needed: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
         for &step in &self.steps {
@@ -211,7 +223,12 @@ impl Store {
         for file in files(&self.directory)? {
             let FileKind::Pack(pack) = file.kind else { continue };
             let slots = needed.remove(&pack).unwrap_or_default();
-            if slots.len() as u64 * 4 > file.bytes / RECORD_BYTES as u64 * 3 {
+            let all = file.bytes / RECORD_BYTES as u64;
+            let most = match sparse {
+                Sparse::QuarterUnneeded => all * 3 / 4,
+                Sparse::AnyUnneeded => all.saturating_sub(1),
+            };
+            if slots.len() as u64 > most {
                 continue;
             }
             emptied.push((pack, file.bytes));
