@@ -33,7 +33,7 @@ fn every_vector_of_the_deployed_contract_passes() {
 #[test]
 fn random_programs_run_as_on_the_reference() {
     let mut steps = 0;
-    for seed in 0..3000 {
+    for seed in 0..800 {
         // Short blocks are entered where only few steps are left, too.
         let max_block = [usize::MAX, 2, 5][(seed / 3 % 3) as usize];
         let options = PortableOptions { warm: (seed % 3) as u8, max_block };
@@ -41,7 +41,7 @@ fn random_programs_run_as_on_the_reference() {
         let (taken, _) = result.unwrap_or_else(|difference| panic!("seed {seed}: {difference}"));
         steps += taken;
     }
-    assert!(steps > 500_000, "{steps}");
+    assert!(steps > 100_000, "{steps}");
 }
 
 #[test]

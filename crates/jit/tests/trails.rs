@@ -1,5 +1,6 @@
 //! Compiled code on whole runs of real programs: Cannon's trails of two in Go, and our own beside the
 //! reference.
+#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 
 use std::collections::BTreeMap;
 
