@@ -517,7 +517,10 @@ fn what_is_wrong_is_refused_before_the_first_step() {
         (vec!["--meta=nowhere.json"], "cannot read nowhere.json"),
         (vec!["--meta=exit.elf"], "exit.elf does not hold symbols"),
         (vec!["--meta", "", "--debug"], "cannot enable debug mode without a metadata file"),
-        (vec!["--engine=quick"], "there is no engine \"quick\": choose reference or fast"),
+        (
+            vec!["--engine=quick"],
+            "there is no engine \"quick\": choose reference, fast or portable",
+        ),
         (vec!["--memory-limit=lots"], "\"lots\" is no size"),
         (vec!["--no-such-flag"], "--no-such-flag"),
         (vec!["--input=state.json"], "state.json: a state file is named .bin"),

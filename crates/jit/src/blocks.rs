@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use tribunal_memory::PAGE_SIZE;
+
 use crate::code::{CodeError, CodeMemory};
 use crate::frame::{Enter, Near, Pins, Prologue};
 use crate::translate::{CAREFUL, Compiled, Shared};
@@ -108,9 +110,16 @@ impl Blocks {
         self.blocks.get(&pc).map(|block| block.code)
     }
 
-    /// Whether instructions of the page of `pc` are compiled.
-    pub(crate) fn may_compile(&self, pc: u64) -> bool {
-        self.restless.is_empty() || !self.restless.contains(&(pc >> 12))
+    /// How many instructions from `pc` on are compiled: none in pages that are restless.
+    pub(crate) fn may_compile(&self, pc: u64) -> usize {
+        let is_restless = |page| !self.restless.is_empty() && self.restless.contains(&page);
+        if is_restless(pc >> 12) {
+            0
+        } else if is_restless((pc >> 12) + 1) {
+            (PAGE_SIZE - pc as usize % PAGE_SIZE) / 4
+        } else {
+            usize::MAX
+        }
     }
 
     /// Takes in a block that was compiled for [`Blocks::next`].

@@ -158,7 +158,8 @@ impl Compiler {
             return None;
         }
         let Core { machine, blocks, .. } = &mut *self.core;
-        if !blocks.may_compile(pc) {
+        let room = blocks.may_compile(pc);
+        if room == 0 {
             return None;
         }
         let state = machine.state_mut();
@@ -166,7 +167,7 @@ impl Compiler {
         let memory = &state.memory;
         let request = Request {
             pc,
-            max_steps: self.options.max_block,
+            max_steps: self.options.max_block.min(room),
             registers: &state.active_stack().top()?.registers,
             peek: &|address| memory.storage().peek(address),
             at,
