@@ -107,7 +107,11 @@ fn what_keeps_exec_from_a_verdict_is_never_a_verdict() {
         (arguments!["text"].to_vec(), 2, "text is neither a program (ELF), a state nor a proof"),
         (arguments!["nowhere"].to_vec(), 2, "cannot read nowhere"),
         (arguments![dir].to_vec(), 2, "cannot read"),
-        (arguments!["break.elf", "--engine=quick"].to_vec(), 2, "choose reference, fast or portable"),
+        (
+            arguments!["break.elf", "--engine=quick"].to_vec(),
+            2,
+            "choose reference, fast or portable",
+        ),
         (
             arguments!["break.elf", "--memory-limit=9"].to_vec(),
             3,
@@ -215,7 +219,10 @@ fn without_room_for_the_fast_engine_the_portable_one_runs_and_that_is_said() {
     let warnings: Vec<_> =
         stderr(&told).lines().filter(|l| l.contains("warning:")).map(String::from).collect();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].contains("nothing can be compiled here, the portable engine runs"), "{warnings:?}");
+    assert!(
+        warnings[0].contains("nothing can be compiled here, the portable engine runs"),
+        "{warnings:?}"
+    );
     for silent in ["exec -q exit.elf", "exec exit.elf --engine portable"] {
         let output = limited(silent).unwrap();
         assert_eq!(output.status.code(), Some(1));

@@ -23,8 +23,9 @@ fn main() {
         })
         .collect();
     println!(
-        r#"{{"bytes":{BYTES},"keccak":"{}","threads":1,"seconds":[{}]}}"#,
+        r#"{{"bytes":{BYTES},"keccak":"{}","threads":{},"seconds":[{}]}}"#,
         NodeHasher::here().name(),
+        std::thread::available_parallelism().map_or(1, usize::from),
         seconds.join(",")
     );
 }
