@@ -6,7 +6,7 @@ use alloc::vec;
 /// How much of each kind of work there is.
 #[derive(Clone, Copy, Debug)]
 pub struct Work {
-    /// Permutations of keccak-f[1600].
+    /// Permutations of keccak-f(1600).
     pub permutations: u64,
     /// Look-ups in a hash table of a mebibyte, half of it used.
     pub lookups: u64,
