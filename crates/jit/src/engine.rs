@@ -13,7 +13,7 @@ use tribunal_keccak::Hash;
 use tribunal_machine::{
     Fault, Host, Machine, Pause, PreimageRead, Statistics, StepProof, StopOn, Stream,
 };
-use tribunal_mips64::{Mips64, QUANTUM};
+use tribunal_mips64::{Mips64, State};
 use tribunal_preimage::{Key, Oracle, OracleError};
 
 use crate::blocks::Blocks;
@@ -22,6 +22,7 @@ use crate::fast::Unavailable;
 use crate::frame::{Exit, Frame, Near, Pins};
 use crate::pinning::Sampler;
 use crate::translate::{CAREFUL, Request, WITHHELD, compile};
+use crate::turns::{self, Left};
 use crate::window::{TABLE_END, Window, WindowError};
 
 /// How often a place is come by before it is compiled.
@@ -39,17 +40,9 @@ pub struct Compiler {
     frame: Box<Frame>,
     visits: Box<[u8; COUNTED_PLACES]>,
     sampler: Sampler,
+    /// The next block is to check each access by itself.
+    careful: bool,
     options: Options,
-}
-
-/// Why compiled code was left.
-enum Left {
-    /// The next block has more steps than these, which are left.
-    WithTooFew(u64),
-    /// The next instruction is not compiled.
-    ForReference,
-    /// For a block that has to be found, or compiled.
-    For { careful: bool },
 }
 
 /// What compiled code can reach when it calls back.
@@ -119,6 +112,7 @@ impl Compiler {
                     frame,
                     visits: Box::new([0; COUNTED_PLACES]),
                     sampler: Sampler::default(),
+                    careful: false,
                     options,
                 })
             }
@@ -129,21 +123,6 @@ impl Compiler {
     /// Bytes of compiled code.
     pub fn code_bytes(&self) -> usize {
         self.core.blocks.code_bytes()
-    }
-
-    /// Steps that compiled code may take from here at once: up to `until`, and no thread's turn
-    /// ends before. None if the state is not one that compiled code starts from.
-    #[inline]
-    fn budget(&self, until: u64) -> Option<u64> {
-        let state = self.core.machine.state();
-        let thread = state.active_stack().top()?;
-        let plain = state.exited == 0
-            && thread.exited == 0
-            && thread.pc & !(TABLE_END - 4) == 0
-            && thread.next_pc == thread.pc + 4
-            && thread.registers[0] == 0;
-        let turn = QUANTUM.checked_sub(state.steps_since_switch)?;
-        (plain && turn > 0).then(|| turn.min(until.wrapping_sub(state.step)))
     }
 
     /// The block at `pc`, compiled now if it is warm.
@@ -214,17 +193,16 @@ impl Compiler {
         match frame.exit as usize {
             exit if exit == Exit::Budget as usize && !withheld => Left::WithTooFew(left),
             exit if exit == Exit::Interpret as usize => Left::ForReference,
-            exit if exit >= Exit::FIRST_LINK => Left::For { careful: frame.pc & CAREFUL != 0 },
-            _ => Left::For { careful: false },
+            exit => {
+                self.careful = exit >= Exit::FIRST_LINK && frame.pc & CAREFUL != 0;
+                Left::ForBlock
+            }
         }
     }
 
-    /// One step of the reference.
-    #[inline]
-    fn interpret(&mut self, host: &mut dyn Host) -> Result<(), Fault> {
-        let result = self.core.machine.step_once(host);
-        self.core.settle();
-        result
+    /// The state, for who only looks.
+    pub(crate) fn state(&self) -> &State<Window> {
+        self.core.machine.state()
     }
 
     /// Compiled code was interrupted here: takes a sample, and now and then looks again which
@@ -349,6 +327,29 @@ fn check_processor() -> Result<(), Reason> {
     Ok(())
 }
 
+impl turns::Blocks for Compiler {
+    fn run_blocks(&mut self, until: u64) -> Option<Left> {
+        let careful = std::mem::take(&mut self.careful);
+        let (pc, budget) = turns::budget(self.state(), until)?;
+        if pc >= TABLE_END {
+            return None;
+        }
+        let block = self.block(pc, careful)?;
+        let left = self.enter(block, budget);
+        if matches!(left, Left::WithTooFew(_)) {
+            self.sample();
+        }
+        Some(left)
+    }
+
+    #[inline]
+    fn step_of_reference(&mut self, host: &mut dyn Host) -> Result<(), Fault> {
+        let result = self.core.machine.step_once(host);
+        self.core.settle();
+        result
+    }
+}
+
 impl Machine for Compiler {
     const NAME: &'static str = Mips64::<Window>::NAME;
 
@@ -377,49 +378,7 @@ impl Machine for Compiler {
     }
 
     fn run(&mut self, until: u64, stop: StopOn, host: &mut dyn Host) -> Result<Pause, Fault> {
-        // Steps that are to be taken by the reference before anything else.
-        let mut interpret = 0;
-        let mut careful = false;
-        while self.step() != until {
-            if self.core.machine.state().exited == 1 {
-                return Ok(Pause::Exited);
-            }
-            let pc = self.pc();
-            if interpret == 0
-                && let Some(budget) = self.budget(until)
-                && let Some(block) = self.block(pc, careful)
-            {
-                careful = false;
-                match self.enter(block, budget) {
-                    Left::WithTooFew(steps) => {
-                        interpret = steps;
-                        self.sample();
-                    }
-                    Left::ForReference => interpret = 1,
-                    Left::For { careful: next } => careful = next,
-                }
-                continue;
-            }
-            careful = false;
-            // So many steps, or as far as the program goes without a jump.
-            let counted = interpret > 0;
-            let mut pc = pc;
-            loop {
-                self.interpret(host)?;
-                if stop == StopOn::PreimageRead && self.last_preimage_read().is_some() {
-                    return Ok(Pause::PreimageRead);
-                }
-                let jumped = self.pc() != pc.wrapping_add(4);
-                pc = self.pc();
-                interpret = interpret.saturating_sub(1);
-                let enough = if counted { interpret == 0 } else { jumped };
-                if enough || self.step() == until || self.exit_code().is_some() {
-                    break;
-                }
-            }
-        }
-        let exited = self.core.machine.state().exited == 1;
-        Ok(if exited { Pause::Exited } else { Pause::Reached })
+        turns::run(self, until, stop, host)
     }
 
     fn prove_step(&mut self, host: &mut dyn Host) -> Result<StepProof, Fault> {

@@ -7,10 +7,8 @@ use std::io::{self, Write};
 use std::str::FromStr;
 
 use tribunal_keccak::Hash;
-use tribunal_machine::{
-    Fault, Host, Machine, Pause, PreimageRead, ReadState as _, StateFileError, Statistics,
-    StepProof, StopOn,
-};
+use tribunal_machine::{Fault, Host, Machine, Pause, PreimageRead, Statistics, StepProof, StopOn};
+use tribunal_memory::Storage;
 use tribunal_mips64::{Mips64, State, Thread};
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -131,25 +129,14 @@ impl Engine {
         Self::Portable(Portable::new(machine, PortableOptions::default()).into())
     }
 
-    /// Every thread, the active one first, each stack from its top: for what is looked at
-    /// once, when a run is over, because those of fast engines are read back from the state file.
-    ///
-    /// # Errors
-    /// If there is no room for it.
-    pub fn threads(&self) -> Result<Vec<Thread>, StateFileError> {
-        let of = |machine: &Mips64| {
-            let State { left, right, traverse_right, .. } = machine.state();
+    /// Every thread, the active one first, each stack from its top.
+    pub fn threads(&self) -> Vec<Thread> {
+        fn of<S: Storage>(state: &State<S>) -> Vec<Thread> {
+            let State { left, right, traverse_right, .. } = state;
             let stacks = if *traverse_right == 0 { [left, right] } else { [right, left] };
             stacks.into_iter().flat_map(|stack| stack.as_slice().iter().rev()).cloned().collect()
-        };
-        match self {
-            Self::Reference(machine) => Ok(of(machine)),
-            _ => {
-                let mut bytes = Vec::new();
-                self.write_state(&mut bytes)?;
-                Ok(of(&Mips64::read_state(&mut bytes.as_slice(), u64::MAX)?))
-            }
         }
+        machine!(self, machine => of(machine.state()))
     }
 }
 
@@ -231,7 +218,7 @@ mod tests {
         let (mut compiled, why) = Engine::new(EngineKind::Fast, Mips64::new(start));
         assert_eq!(why.is_some(), matches!(compiled, Engine::Portable(_)));
         assert_eq!(hash(&mut fallen), hash(&mut compiled));
-        let [one, other] = [&fallen, &compiled].map(|engine| engine.threads().unwrap());
+        let [one, other] = [&fallen, &compiled].map(|engine| engine.threads());
         assert_eq!((one.len(), &one), (1, &other));
     }
 

@@ -18,6 +18,7 @@ mod pinning;
 mod portable;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod translate;
+mod turns;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod window;
 

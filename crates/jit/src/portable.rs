@@ -20,12 +20,13 @@ use std::io::{self, Write};
 use tribunal_keccak::Hash;
 use tribunal_machine::{Fault, Host, Machine, Pause, PreimageRead, Statistics, StepProof, StopOn};
 use tribunal_memory::{PAGE_SIZE, Pages, Storage as _};
-use tribunal_mips64::{Mips64, QUANTUM};
+use tribunal_mips64::{Mips64, State};
 
 use self::act::{Cpu, HI, INDIRECT, LO};
 use self::blocks::Blocks;
 use self::code::Code;
 use self::decode::{Source, decode_block};
+use crate::turns::{self, Left};
 
 /// Places whose visits are counted. Two may share a count: then they are decoded sooner.
 const COUNTED_PLACES: usize = 1 << 14;
@@ -61,16 +62,6 @@ impl Default for PortableOptions {
     }
 }
 
-/// Why blocks were left.
-enum Left {
-    /// The next block has more steps than these, which are left.
-    WithTooFew(u64),
-    /// The next step is for the reference.
-    ForReference,
-    /// For a block that is not decoded.
-    ForBlock,
-}
-
 impl std::fmt::Debug for Portable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Portable").field("machine", &self.machine).finish_non_exhaustive()
@@ -78,6 +69,11 @@ impl std::fmt::Debug for Portable {
 }
 
 impl Portable {
+    /// The state, for who only looks.
+    pub(crate) fn state(&self) -> &State {
+        self.machine.state()
+    }
+
     /// Goes on where `machine` stands.
     pub fn new(machine: Mips64, options: PortableOptions) -> Self {
         let cpu = Cpu {
@@ -99,21 +95,6 @@ impl Portable {
         };
         portable.settle();
         portable
-    }
-
-    /// Steps that blocks may take from here at once: up to `until`, and no thread's turn ends
-    /// before. None if the state is not one that blocks start from.
-    #[inline]
-    fn budget(&self, until: u64) -> Option<u64> {
-        let state = self.machine.state();
-        let thread = state.active_stack().top()?;
-        let plain = state.exited == 0
-            && thread.exited == 0
-            && thread.pc.is_multiple_of(4)
-            && thread.next_pc == thread.pc.wrapping_add(4)
-            && thread.registers[0] == 0;
-        let turn = QUANTUM.checked_sub(state.steps_since_switch)?;
-        (plain && turn > 0).then(|| turn.min(until.wrapping_sub(state.step)))
     }
 
     /// The block at `pc`, decoded now if it is warm.
@@ -173,14 +154,6 @@ impl Portable {
             (thread.pc, thread.next_pc) = (pc, pc.wrapping_add(4));
         }
         left
-    }
-
-    /// One step of the reference.
-    #[inline]
-    fn interpret(&mut self, host: &mut dyn Host) -> Result<(), Fault> {
-        let result = self.machine.step_once(host);
-        self.settle();
-        result
     }
 
     /// Takes notice of what a step of the reference changed.
@@ -264,6 +237,21 @@ fn execute(blocks: &mut Blocks, cpu: &mut Cpu, memory: &mut Pages, mut number: u
     }
 }
 
+impl turns::Blocks for Portable {
+    fn run_blocks(&mut self, until: u64) -> Option<Left> {
+        let (pc, budget) = turns::budget(self.machine.state(), until)?;
+        let block = self.block(pc)?;
+        Some(self.enter(block, budget))
+    }
+
+    #[inline]
+    fn step_of_reference(&mut self, host: &mut dyn Host) -> Result<(), Fault> {
+        let result = self.machine.step_once(host);
+        self.settle();
+        result
+    }
+}
+
 impl Machine for Portable {
     const NAME: &'static str = Mips64::<Pages>::NAME;
 
@@ -292,42 +280,7 @@ impl Machine for Portable {
     }
 
     fn run(&mut self, until: u64, stop: StopOn, host: &mut dyn Host) -> Result<Pause, Fault> {
-        // Steps that are to be taken by the reference before anything else.
-        let mut interpret = 0;
-        while self.step() != until {
-            if self.machine.state().exited == 1 {
-                return Ok(Pause::Exited);
-            }
-            if interpret == 0
-                && let Some(budget) = self.budget(until)
-                && let Some(block) = self.block(self.pc())
-            {
-                match self.enter(block, budget) {
-                    Left::WithTooFew(steps) => interpret = steps,
-                    Left::ForReference => interpret = 1,
-                    Left::ForBlock => {}
-                }
-                continue;
-            }
-            // So many steps, or as far as the program goes without a jump.
-            let counted = interpret > 0;
-            let mut pc = self.pc();
-            loop {
-                self.interpret(host)?;
-                if stop == StopOn::PreimageRead && self.last_preimage_read().is_some() {
-                    return Ok(Pause::PreimageRead);
-                }
-                let jumped = self.pc() != pc.wrapping_add(4);
-                pc = self.pc();
-                interpret = interpret.saturating_sub(1);
-                let enough = if counted { interpret == 0 } else { jumped };
-                if enough || self.step() == until || self.exit_code().is_some() {
-                    break;
-                }
-            }
-        }
-        let exited = self.machine.state().exited == 1;
-        Ok(if exited { Pause::Exited } else { Pause::Reached })
+        turns::run(self, until, stop, host)
     }
 
     fn prove_step(&mut self, host: &mut dyn Host) -> Result<StepProof, Fault> {

@@ -165,7 +165,7 @@ impl Run {
 
         let symbols = plan.symbols.unwrap_or_default();
         if self.debug {
-            log_threads(log, &machine.threads()?, &symbols);
+            log_threads(log, &machine.threads(), &symbols);
         }
         if let Destination::File(path) = &plan.output {
             save_state(&machine, path)?;
