@@ -336,7 +336,7 @@ impl turns::Blocks for Compiler {
         }
         let block = self.block(pc, careful)?;
         let left = self.enter(block, budget);
-        if matches!(left, Left::WithTooFew(_)) {
+        if matches!(left, Left::WithTooFew(_)) && self.sampler.is_due() {
             self.sample();
         }
         Some(left)

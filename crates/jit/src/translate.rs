@@ -29,7 +29,10 @@ use tribunal_mips64::Op;
 use self::groups::{Group, Member};
 use self::operands::Value;
 use self::rare::Rare;
-use self::reading::{End, Item, Reading, is_zero_extension, loop_pins, rd, read_block, rt};
+use self::reading::{
+    End, Item, Reading, base_of_scaled_sum, is_zero_extension, loop_pins, rd, read_block, rt,
+    shift_amount,
+};
 use crate::frame::{Exit, FRAME, Near, Pins, Swap};
 
 type Assembler = VecAssembler<X64Relocation>;
@@ -250,6 +253,15 @@ impl Translator<'_> {
                     let from = self.read(t, to);
                     dynasm!(self.code ; .arch x64 ; mov Rd(to), Rd(from));
                     self.write(d, to);
+                    self.flags = None;
+                    self.done += 2;
+                    rest = &after[1..];
+                }
+                (
+                    Item::Plain { word, op: Op::Dsll },
+                    Some(&Item::Plain { word: next, op: Op::Daddu }),
+                ) if let Some(base) = base_of_scaled_sum(word, next) => {
+                    self.add_scaled(rd(next), base, rt(word), shift_amount(word));
                     self.flags = None;
                     self.done += 2;
                     rest = &after[1..];

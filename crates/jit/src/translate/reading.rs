@@ -203,6 +203,15 @@ pub(super) fn is_zero_extension(first: u32, second: u32) -> bool {
         && rd(first) == rd(second)
 }
 
+/// If a dsll by 1 to 3 and then a daddu add a multiple to a base, and do nothing else: the base.
+pub(super) fn base_of_scaled_sum(first: u32, second: u32) -> Option<u8> {
+    let scaled = rd(first);
+    let base = if rs(second) == scaled { rt(second) } else { rs(second) };
+    let is_one = (rs(second) == scaled) != (rt(second) == scaled);
+    (is_one && scaled != 0 && rd(second) == scaled && (1..=3).contains(&shift_amount(first)))
+        .then_some(base)
+}
+
 /// Whether blocks hold this instruction.
 fn is_compiled(op: Op) -> bool {
     op != Op::Syscall
