@@ -139,6 +139,13 @@ impl Translator<'_> {
         Some(way)
     }
 
+    /// How far the register of this access is behind a base that is known to be divisible by 8.
+    pub(super) fn behind_aligned_base(&self) -> Option<i32> {
+        let member = (*self.members.get(self.done)?)?;
+        let group = self.groups[member.group];
+        (group.way.is_some() && group.bytes == 8).then_some(member.behind)
+    }
+
     /// Before a loop: checks what is accessed through registers that it does not write.
     pub(super) fn check_what_stays(&mut self, items: &[Item]) {
         let mut stays = [true; 32];
