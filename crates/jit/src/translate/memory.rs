@@ -208,8 +208,18 @@ impl Translator<'_> {
         );
     }
 
+    /// The same, with its delta in `rcx` if it is in the frame.
+    fn with_delta(&mut self, at: At) -> At {
+        if at.way != Way::Frame {
+            return at;
+        }
+        dynasm!(self.code ; .arch x64 ; mov rcx, QWORD [rsp + FRAME.deltas + at.way.near()]);
+        At { way: Way::Rcx, ..at }
+    }
+
     /// `to` = memory
-    pub(super) fn fetch(&mut self, At { way, base, offset }: At, width: Width, to: u8) {
+    pub(super) fn fetch(&mut self, at: At, width: Width, to: u8) {
+        let At { way, base, offset } = self.with_delta(at);
         let code = &mut self.code;
         macro_rules! from {
             ($op:ident $reg:ident $size:ident) => {
@@ -219,7 +229,7 @@ impl Translator<'_> {
                     (Way::Gs, Err(_)) => dynasm!(code ; .arch x64 ; gs $op $reg(to), $size [Rq(base) + offset]),
                     (Way::R13, Ok(at)) => dynasm!(code ; .arch x64 ; $op $reg(to), $size [BYTE r13 + Rq(base) + at]),
                     (Way::R13, Err(_)) => dynasm!(code ; .arch x64 ; $op $reg(to), $size [r13 + Rq(base) + offset]),
-                    (Way::Rcx, _) => dynasm!(code ; .arch x64 ; $op $reg(to), $size [rcx + Rq(base) + offset]),
+                    (Way::Rcx | Way::Frame, _) => dynasm!(code ; .arch x64 ; $op $reg(to), $size [rcx + Rq(base) + offset]),
                 }
             };
         }
@@ -247,7 +257,8 @@ impl Translator<'_> {
     }
 
     /// Memory = `value`
-    pub(super) fn put(&mut self, At { way, base, offset }: At, width: Width, value: u8) {
+    pub(super) fn put(&mut self, at: At, width: Width, value: u8) {
+        let At { way, base, offset } = self.with_delta(at);
         let code = &mut self.code;
         macro_rules! into {
             ($op:ident $reg:ident $size:ident) => {
@@ -257,7 +268,7 @@ impl Translator<'_> {
                     (Way::Gs, Err(_)) => dynasm!(code ; .arch x64 ; gs $op $size [Rq(base) + offset], $reg(value)),
                     (Way::R13, Ok(at)) => dynasm!(code ; .arch x64 ; $op $size [BYTE r13 + Rq(base) + at], $reg(value)),
                     (Way::R13, Err(_)) => dynasm!(code ; .arch x64 ; $op $size [r13 + Rq(base) + offset], $reg(value)),
-                    (Way::Rcx, _) => dynasm!(code ; .arch x64 ; $op $size [rcx + Rq(base) + offset], $reg(value)),
+                    (Way::Rcx | Way::Frame, _) => dynasm!(code ; .arch x64 ; $op $size [rcx + Rq(base) + offset], $reg(value)),
                 }
             };
         }
