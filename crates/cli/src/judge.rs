@@ -90,6 +90,8 @@ pub(crate) struct Preimage {
     lacks: Option<String>,
     /// What the oracle has of it where the step reads, if it has anything.
     part: Option<Part>,
+    /// Whether the store has other bytes behind the key.
+    unlike_store: bool,
 }
 
 /// What an oracle has of a preimage: the part, and how many of its bytes count.
@@ -180,6 +182,7 @@ impl Judge {
             let (part, length) = answer.output.split_first_chunk()?;
             Some((*part, usize::from(*length.last()?)))
         });
+        let stored = self.store.as_deref().map_or(Ok(None), |store| store.get(read.key))?;
         Ok(Preimage {
             key: read.key,
             bytes: read.value.len().saturating_sub(8),
@@ -187,6 +190,7 @@ impl Judge {
             how: loaded.map(|loaded| loaded.how),
             lacks,
             part,
+            unlike_store: stored.is_some_and(|stored| read.value.get(8..) != Some(&stored[..])),
         })
     }
 
@@ -435,6 +439,10 @@ fn unread(
         }
         if let Err(wrong) = key.check(read.value.get(8..).unwrap_or_default()) {
             return judgement.find("oracle-value", wrong.to_string());
+        }
+        // Nothing else binds a local input to its key.
+        if judgement.preimage.as_ref().is_some_and(|preimage| preimage.unlike_store) {
+            return judgement.find("oracle-value", "among the preimages of the run it is another");
         }
         let rest = usize::try_from(read.offset).ok().and_then(|offset| read.value.get(offset..));
         if let Some(Preimage { part: Some((part, length)), .. }) = &judgement.preimage
