@@ -148,7 +148,7 @@ impl Compiler {
             pc,
             max_steps: self.options.max_block.min(room),
             registers: &state.active_stack().top()?.registers,
-            peek: &|address| memory.storage().peek(address),
+            peek: &|address| memory.peek(address),
             at,
             links: blocks.links(),
             pins: blocks.pins(),
@@ -176,7 +176,7 @@ impl Compiler {
         // of `core.machine`; both live as long as `core`. `load` and `store` expect a `Core`, and
         // nothing else refers to it while compiled code runs.
         unsafe { enter.call(frame, block) };
-        // Below zero, if the next block was not to run whatever is left.
+        // Below zero, if what came next was not to run whatever is left.
         let withheld = frame.budget > u64::MAX / 2;
         let left = frame.budget.wrapping_add(if withheld { WITHHELD } else { 0 });
         let state = core.machine.state_mut();
@@ -311,7 +311,6 @@ fn check_processor() -> Result<(), Reason> {
     /// In the second word of hardware capabilities: user code may set the base of gs.
     const FSGSBASE: usize = 1 << 1;
     for (has, name) in [
-        (is_x86_feature_detected!("movbe"), "movbe"),
         (is_x86_feature_detected!("bmi1"), "bmi1"),
         (is_x86_feature_detected!("bmi2"), "bmi2"),
         (is_x86_feature_detected!("lzcnt"), "lzcnt"),
@@ -336,7 +335,7 @@ impl turns::Blocks for Compiler {
         }
         let block = self.block(pc, careful)?;
         let left = self.enter(block, budget);
-        if matches!(left, Left::WithTooFew(_)) {
+        if matches!(left, Left::WithTooFew(_)) && self.sampler.is_due() {
             self.sample();
         }
         Some(left)

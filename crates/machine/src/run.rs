@@ -10,7 +10,7 @@ use crate::{Fault, Host, Machine, Pause, PreimageRead, StepPattern, StepProof, S
 /// Steps between two looks at the world: the limit on memory, and [`Events::poll`].
 ///
 /// A step makes at most two pages, so memory outgrows its limit by 256 MiB at most.
-pub const STEPS_BETWEEN_POLLS: u64 = 1 << 15;
+pub const STEPS_BETWEEN_POLLS: u64 = 1 << 17;
 
 /// What to do on the way.
 #[derive(Clone, Debug)]

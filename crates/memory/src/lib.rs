@@ -11,6 +11,8 @@ mod storage;
 mod tree;
 mod upper_tree;
 
+use std::borrow::Cow;
+
 use tribunal_keccak::Hash;
 
 pub use crate::page_tree::page_roots;
@@ -118,9 +120,7 @@ impl<S: Storage> Memory<S> {
 
     /// The 8-byte word at `address`, like [`Memory::word`], for those who only look.
     pub fn peek(&self, address: u64) -> u64 {
-        let offset = address as usize % PAGE_SIZE / 8;
-        let page = self.storage.page(page_index(address));
-        page.map_or(0, |page| u64::from_be_bytes(page.as_chunks().0[offset]))
+        self.storage.peek(address)
     }
 
     /// Makes the page `index` (an address divided by 4096) exist.
@@ -163,11 +163,11 @@ impl<S: Storage> Memory<S> {
 
     /// Whether the page `index` exists.
     pub fn has_page(&self, index: u64) -> bool {
-        self.storage.page(index).is_some()
+        self.storage.has_page(index)
     }
 
     /// Every page that exists with its index, in ascending order.
-    pub fn pages(&self) -> impl Iterator<Item = (u64, &PageData)> {
+    pub fn pages(&self) -> impl Iterator<Item = (u64, Cow<'_, PageData>)> {
         let page = |index| Some((index, self.storage.page(index)?));
         self.storage.indices().filter_map(page)
     }
@@ -185,7 +185,7 @@ impl<S: Storage> Memory<S> {
     /// The leaf that holds `address` and its siblings up to the root.
     pub fn proof(&mut self, address: u64) -> Proof {
         self.tree.update(&mut self.storage);
-        self.tree.prove(address, self.storage.page(page_index(address)))
+        self.tree.prove(address, self.storage.page(page_index(address)).as_deref())
     }
 }
 
@@ -204,7 +204,7 @@ impl<S: Storage> std::fmt::Debug for Memory<S> {
 fn copy_page(from: &impl Storage, to: &mut impl Storage, index: u64) {
     to.touch(index);
     if let Some(data) = from.page(index) {
-        to.write_within_page(index << PAGE_ADDRESS_BITS, data);
+        to.write_within_page(index << PAGE_ADDRESS_BITS, &*data);
     }
 }
 
@@ -282,7 +282,7 @@ mod tests {
             memory.set_word(0x2000, 7);
             memory.set_word(0x5000, 8);
             let mut fresh = Memory::new();
-            memory.pages().for_each(|(index, data)| fresh.write(index * 0x1000, data));
+            memory.pages().for_each(|(index, data)| fresh.write(index * 0x1000, &*data));
             let mut moved = memory.move_to(Pages::default());
             assert_eq!(moved.root(), fresh.root(), "{hashes}");
             assert_eq!(moved.proof(0x2040), fresh.proof(0x2040), "{hashes}");

@@ -1,5 +1,7 @@
 //! What keeps the bytes of a memory. Knows nothing of hashes.
 
+use std::borrow::Cow;
+
 use crate::PageData;
 
 /// Keeps pages, and which of their leaves changed.
@@ -9,6 +11,9 @@ use crate::PageData;
 pub trait Storage {
     /// The 8-byte big-endian word at `address`; the low three bits of `address` are ignored.
     fn word(&mut self, address: u64) -> u64;
+
+    /// As [`Storage::word`], for those who only look.
+    fn peek(&self, address: u64) -> u64;
 
     /// The 4-byte instruction at `address`; the low two bits of `address` are ignored.
     fn instruction(&mut self, address: u64) -> u32;
@@ -25,8 +30,11 @@ pub trait Storage {
     /// If `index` has more than 52 bits.
     fn touch(&mut self, index: u64);
 
-    /// The page `index`, if it exists.
-    fn page(&self, index: u64) -> Option<&PageData>;
+    /// The page `index`, if it exists. A storage that keeps bytes in another order makes a copy.
+    fn page(&self, index: u64) -> Option<Cow<'_, PageData>>;
+
+    /// Whether the page `index` exists.
+    fn has_page(&self, index: u64) -> bool;
 
     /// How many pages exist.
     fn page_count(&self) -> usize;

@@ -18,7 +18,7 @@ pub(crate) struct Tree {
 }
 
 /// Pages that are hashed before their roots go into the levels above: bounds what that holds.
-const PAGES_AT_ONCE: usize = 8192;
+const PAGES_AT_ONCE: usize = 2048;
 
 impl Tree {
     pub(crate) fn root(&self) -> Hash {
@@ -39,10 +39,12 @@ impl Tree {
     pub(crate) fn update<S: Storage>(&mut self, storage: &mut S) {
         let changed = storage.take_changed();
         for changed in changed.chunks(PAGES_AT_ONCE) {
-            let mut pages: Vec<Rehash<'_>> = changed
+            let data: Vec<_> =
+                changed.iter().map(|changed| (changed, storage.page(changed.index))).collect();
+            let mut pages: Vec<Rehash<'_>> = data
                 .iter()
-                .filter_map(|changed| {
-                    let data = storage.page(changed.index)?;
+                .filter_map(|(changed, data)| {
+                    let data = data.as_deref()?;
                     let (leaves, tree) = match self.pages.remove(&changed.index) {
                         Some(tree) => (changed.leaves, Some(tree)),
                         None if self.upper.knows(changed.index) => {
