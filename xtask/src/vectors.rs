@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use tribunal_conformance::{
     Engine, Outcome, Vector, failures, read_vectors, reference, run_vector,
 };
-use tribunal_jit::{Compiler, Options};
+use tribunal_jit::{Compiler, Options, Portable, PortableOptions};
 use tribunal_mips64::{Mips64, State};
 
 use crate::contracts::example;
@@ -26,8 +26,11 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
     match engine {
         "reference" => run_here(&mut reference, files),
         "fast" => run_here(&mut fast()?, files),
+        "portable" => run_here(&mut portable, files),
         "contract" => run_contract(files),
-        _ => bail!("there is no engine \"{engine}\"; there are: reference, fast, contract"),
+        _ => {
+            bail!("there is no engine \"{engine}\"; there are: reference, fast, portable, contract")
+        }
     }
 }
 
@@ -59,6 +62,12 @@ fn fast() -> Result<impl Engine> {
         Ok(compiler) => run_vector(compiler, vector),
         Err(error) => Outcome::Refused(error),
     })
+}
+
+/// Blocks decoded at once, each instruction alone.
+fn portable(vector: &Vector) -> Outcome {
+    let options = PortableOptions { warm: 0, max_block: 1 };
+    run_vector(Portable::new(Mips64::new(vector.state.clone()), options), vector)
 }
 
 /// The contract runs in an example of its crate, because that needs an EVM.

@@ -6,10 +6,11 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use tribunal_host::{PreimageStore, store};
 use tribunal_jit::EngineKind;
-use tribunal_onchain::{Artifact, Contract, Instance};
+use tribunal_onchain::{Address, Artifact, Contract, Instance};
 
 use crate::commands::{
     calldata, completions, demo, exec, inspect, list, load_elf, prove, run, sample, verify, witness,
@@ -68,7 +69,13 @@ fn cannon_command(arguments: &[OsString]) -> Option<&str> {
 
 /// Reads the command line.
 pub(crate) fn parse(arguments: Vec<OsString>) -> std::result::Result<Cli, clap::Error> {
-    Cli::try_parse_from(spell_out(arguments))
+    Cli::try_parse_from(spell_out(arguments)).map_err(|mut error| {
+        if error.kind() == ErrorKind::UnknownArgument {
+            // The advice to put it behind --: there the host stands.
+            error.remove(ContextKind::Suggested);
+        }
+        error
+    })
 }
 
 /// Writes the flags of Cannon's commands with two dashes and their value behind an equals sign, as
@@ -232,18 +239,35 @@ impl ContractArgs {
     }
 }
 
-/// Where preimages are that say what is behind a key.
+/// Reads the address of an account.
+pub(crate) fn parse_address(text: &str) -> std::result::Result<Address, String> {
+    text.parse().map_err(|_| "an address is 20 bytes, in hexadecimal digits".to_owned())
+}
+
+/// What is known besides proofs, and how what becomes of them is told.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct EvidenceArgs {
+pub(crate) struct ProofArgs {
     /// The preimages of the run: a directory that a host wrote, or a .json(.gz) file of keys and
     /// data. The call behind a precompile key and the blob behind a blob key are looked up there.
     #[arg(long, value_name = "PATH")]
     preimages: Option<PathBuf>,
+
+    /// Answer in JSON, an object on each line.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    quiet: QuietArg,
 }
 
-impl EvidenceArgs {
+impl ProofArgs {
+    /// Whether nobody is spoken to.
+    pub(crate) fn quiet(&self) -> bool {
+        self.quiet.quiet
+    }
+
     /// Opens the store.
-    pub(crate) fn open(&self) -> Result<Option<Box<dyn PreimageStore>>> {
+    pub(crate) fn store(&self) -> Result<Option<Box<dyn PreimageStore>>> {
         Ok(self.preimages.as_deref().map(store::open).transpose()?)
     }
 }

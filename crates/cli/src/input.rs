@@ -29,8 +29,8 @@ const SYMBOLS_LIMIT: u64 = 1 << 30;
 pub(crate) enum Artefact {
     /// A program.
     Elf(Vec<u8>),
-    /// The proof of a step.
-    Proof(ProofFile),
+    /// The proof of a step, if anything of ours: JSON.
+    Json(Vec<u8>),
     /// A state.
     State(Box<Mips64>),
 }
@@ -54,11 +54,7 @@ impl Artefact {
                 read_whole(source, path, limit, limit_of).map(Self::Elf)
             }
             Some(b'{') if !named_state => {
-                let text = read_whole(source, path, PROOF_LIMIT, "more than any proof")?;
-                let proof = serde_json::from_slice(&text).map_err(|error| {
-                    Failure::input(format!("{} is not a proof: {error}", path.display()))
-                })?;
-                Ok(Self::Proof(proof))
+                read_whole(source, path, PROOF_LIMIT, "more than any proof").map(Self::Json)
             }
             Some(version) if named_state || usize::from(version) < KNOWN_VERSIONS.len() => {
                 read_state(source, path, max_bytes).map(|machine| Self::State(machine.into()))
@@ -66,6 +62,7 @@ impl Artefact {
             None if named_state => {
                 read_state(source, path, max_bytes).map(|machine| Self::State(machine.into()))
             }
+            None => Err(Failure::input(format!("{} is empty", path.display()))),
             _ => Err(Failure::input(format!(
                 "{} is neither a program (ELF), a state nor a proof",
                 path.display()
@@ -158,11 +155,13 @@ pub(crate) fn load(path: &Path, meta: Option<&Path>, max_bytes: u64) -> Result<L
         Artefact::State(machine) => {
             Ok(Loaded { machine: *machine, symbols: named.unwrap_or_default() })
         }
-        Artefact::Proof(_) => Err(Failure::input(format!(
-            "{} is the proof of one step, not a program or a state",
-            path.display()
-        ))
-        .hint(format!("to see what is in it: tribunal inspect {}", path.display()))),
+        Artefact::Json(_) => {
+            Err(Failure::input(format!("{} is JSON, not a program or a state", path.display()))
+                .hint(format!(
+                    "if it is a proof, this shows it: tribunal inspect {}",
+                    path.display()
+                )))
+        }
     }
 }
 
@@ -187,10 +186,16 @@ pub(crate) fn load_program(
 pub(crate) fn read_program(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     match Artefact::open(path, max_bytes)? {
         Artefact::Elf(bytes) => Ok(bytes),
-        Artefact::State(_) | Artefact::Proof(_) => {
+        Artefact::State(_) | Artefact::Json(_) => {
             Err(Failure::input(format!("{} is not a program (ELF)", path.display())))
         }
     }
+}
+
+/// The proof that the text of a file is.
+pub(crate) fn parse_proof(path: &Path, text: &[u8]) -> Result<ProofFile> {
+    serde_json::from_slice(text)
+        .map_err(|error| Failure::input(format!("{} is not a proof: {error}", path.display())))
 }
 
 /// Reads the proofs in a file: one as `run --proof-at` writes it, or many as `sample --proof` does.
@@ -199,12 +204,21 @@ pub(crate) fn read_proofs(path: &Path) -> Result<Vec<ProofFile>> {
     let text = read_whole(&mut open_unpacked(path)?, path, PROOF_LIMIT, "more than any proof")?;
     let name = path.display();
     let not_a_proof = |why: &str| Failure::input(format!("{name} is not a proof: {why}"));
+    if text.is_empty() {
+        return Err(not_a_proof("it is empty"));
+    }
     if text.trim_ascii_start().first() != Some(&b'{') {
         return Err(not_a_proof("it is no JSON object")
             .hint("run --proof-at and sample --proof write proofs; to see what this is: inspect"));
     }
     let proofs = serde_json::Deserializer::from_slice(&text).into_iter();
     proofs.collect::<serde_json::Result<_>>().map_err(|error| not_a_proof(&error.to_string()))
+}
+
+/// Reads a file of text.
+pub(crate) fn read_text(path: &Path) -> Result<String> {
+    let bytes = read_whole(&mut open_unpacked(path)?, path, PROOF_LIMIT, "more than any list")?;
+    String::from_utf8(bytes).map_err(|_| Failure::input(format!("{} is not text", path.display())))
 }
 
 /// Reads a compiled contract.

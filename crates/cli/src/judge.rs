@@ -10,8 +10,8 @@ use tribunal_keccak::Hash;
 use tribunal_machine::{PreimageRead, ProofFile};
 use tribunal_memory::{PROOF_BYTES, Proof};
 use tribunal_mips64::{
-    MEMORY_PROOFS_OFFSET, Op, PROOF_DATA_BYTES, QUANTUM, STATE_WITNESS_BYTES, StateWitness,
-    Syscall, SyscallKind, THREAD_WITNESS_BYTES, Thread, decode, disassemble,
+    FieldDifference, MEMORY_PROOFS_OFFSET, Op, PROOF_DATA_BYTES, QUANTUM, STATE_WITNESS_BYTES,
+    StateWitness, Syscall, SyscallKind, THREAD_WITNESS_BYTES, Thread, decode, disassemble,
 };
 use tribunal_onchain::{
     Gas, Instance, LoadError, LoadedHow, PartSlots, Refusal, Step, StepCall, calldata,
@@ -90,18 +90,12 @@ pub(crate) struct Preimage {
     lacks: Option<String>,
     /// What the oracle has of it where the step reads, if it has anything.
     part: Option<Part>,
+    /// Whether the store has other bytes behind the key.
+    unlike_store: bool,
 }
 
 /// What an oracle has of a preimage: the part, and how many of its bytes count.
 type Part = (Hash, usize);
-
-/// A field of a state that has two values.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Difference {
-    pub(crate) field: &'static str,
-    pub(crate) one: String,
-    pub(crate) other: String,
-}
 
 impl Judgement {
     /// Whether the proof holds.
@@ -188,6 +182,7 @@ impl Judge {
             let (part, length) = answer.output.split_first_chunk()?;
             Some((*part, usize::from(*length.last()?)))
         });
+        let stored = self.store.as_deref().map_or(Ok(None), |store| store.get(read.key))?;
         Ok(Preimage {
             key: read.key,
             bytes: read.value.len().saturating_sub(8),
@@ -195,6 +190,7 @@ impl Judge {
             how: loaded.map(|loaded| loaded.how),
             lacks,
             part,
+            unlike_store: stored.is_some_and(|stored| read.value.get(8..) != Some(&stored[..])),
         })
     }
 
@@ -294,7 +290,7 @@ impl Judge {
             // The file says what ours say: then its state is known.
             (Some(ours), Some(theirs)) => {
                 let (ours, theirs) = (StateWitness::decode(&ours), StateWitness::decode(&theirs));
-                for Difference { field, one, other } in differences(&ours, &theirs) {
+                for FieldDifference { field, one, other } in ours.differences(&theirs) {
                     what.push_str(&format!(
                         "\n{field}: {one} in the file, {other} for the contract"
                     ));
@@ -444,6 +440,10 @@ fn unread(
         if let Err(wrong) = key.check(read.value.get(8..).unwrap_or_default()) {
             return judgement.find("oracle-value", wrong.to_string());
         }
+        // Nothing else binds a local input to its key.
+        if judgement.preimage.as_ref().is_some_and(|preimage| preimage.unlike_store) {
+            return judgement.find("oracle-value", "among the preimages of the run it is another");
+        }
         let rest = usize::try_from(read.offset).ok().and_then(|offset| read.value.get(offset..));
         if let Some(Preimage { part: Some((part, length)), .. }) = &judgement.preimage
             && !rest.is_some_and(|rest| rest.starts_with(&part[..(*length).min(32)]))
@@ -502,38 +502,10 @@ fn changes(
 ) -> String {
     let Some(before) = before else { return String::new() };
     let mut text = format!("\nwhat the step changes, as {whose} has it:");
-    for Difference { field, one, other } in differences(before, &StateWitness::decode(after)) {
+    for FieldDifference { field, one, other } in before.differences(&StateWitness::decode(after)) {
         text.push_str(&format!("\n{field}: from {one} to {other}"));
     }
     text
-}
-
-/// The fields of two states that differ, in the order of the witness.
-pub(crate) fn differences(one: &StateWitness, other: &StateWitness) -> Vec<Difference> {
-    let (ones, others) = (fields(one), fields(other));
-    let pairs = ones.into_iter().zip(others).filter(|(one, other)| one != other);
-    pairs.map(|((field, one), (_, other))| Difference { field, one, other }).collect()
-}
-
-fn fields(state: &StateWitness) -> [(&'static str, String); 15] {
-    let address = |address: u64| format!("{address:#x}");
-    [
-        ("memory root", shown(&state.memory_root)),
-        ("preimage key", shown(&state.preimage_key)),
-        ("preimage offset", state.preimage_offset.to_string()),
-        ("heap", address(state.heap)),
-        ("reservation status", state.reservation.status.to_string()),
-        ("reserved address", address(state.reservation.address)),
-        ("reservation owner", state.reservation.owner.to_string()),
-        ("exit code", state.exit_code.to_string()),
-        ("exited", state.exited.to_string()),
-        ("step", state.step.to_string()),
-        ("steps since switch", state.steps_since_switch.to_string()),
-        ("traverse right", state.traverse_right.to_string()),
-        ("left thread stack", shown(&state.left_root)),
-        ("right thread stack", shown(&state.right_root)),
-        ("next thread id", state.next_thread_id.to_string()),
-    ]
 }
 
 fn shown(hash: &Hash) -> String {

@@ -51,9 +51,17 @@ impl Destination {
         self.write(|sink| sink.write_all(&to_go_json(value)?))
     }
 
-    /// Refuses a file in a directory that is not there, before any work is done for it.
-    pub(crate) fn check_directory(&self) -> Result<()> {
+    /// Refuses a file that cannot be, before any work is done for it: in a directory that is not
+    /// there, or where a directory is.
+    pub(crate) fn check(&self) -> Result<()> {
         let Self::File(path) = self else { return Ok(()) };
+        if path.is_dir() {
+            return Err(Failure::input(format!(
+                "cannot write {}: it is a directory",
+                path.display()
+            ))
+            .hint("name a file in it"));
+        }
         let directory = match path.parent() {
             Some(directory) if !directory.as_os_str().is_empty() => directory,
             _ => Path::new("."),
@@ -81,10 +89,19 @@ pub(crate) fn print(text: &str) -> Result<()> {
 
 /// Writes one JSON object to standard output, for people and for machines.
 pub(crate) fn print_json(value: &impl Serialize) -> Result<()> {
-    let mut text = serde_json::to_string_pretty(value)
-        .map_err(|error| Failure::environment(format!("cannot encode the result: {error}")))?;
+    let mut text = serde_json::to_string_pretty(value).map_err(not_encoded)?;
     text.push('\n');
     print(&text)
+}
+
+/// Writes a JSON object on a line of its own to standard output.
+pub(crate) fn print_line(value: &impl Serialize) -> Result<()> {
+    let line = serde_json::to_string(value).map_err(not_encoded)?;
+    print(&format!("{line}\n"))
+}
+
+fn not_encoded(error: serde_json::Error) -> Failure {
+    Failure::environment(format!("cannot encode the result: {error}"))
 }
 
 /// A name with the step in it: `%d` stands for the step, `%%` for a percent sign.

@@ -632,7 +632,7 @@ fn programs_that_cannot_be_loaded_are_refused_and_nothing_is_written() {
         bytes
     };
     for (bytes, says) in [
-        (Vec::new(), "is neither a program"),
+        (Vec::new(), " is empty"),
         (b"#!/bin/sh\n".to_vec(), "is neither a program"),
         (elf[..100].to_vec(), "cannot load bad.elf"),
         (edit(4, 1), "a 32-bit program"),

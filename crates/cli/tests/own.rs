@@ -382,7 +382,7 @@ fn states_are_checked_to_their_last_byte_whatever_they_are_called() {
         ("less", &state[..state.len() - 9], 2, "less is not a state: it ends within"),
         ("old", &old, 2, "state version 3 (multithreaded64) is not supported"),
         ("other.bin", b"\x7fELF", 2, "other.bin is not a state"),
-        ("empty", b"", 2, "empty is neither a program"),
+        ("empty", b"", 2, "empty is empty"),
     ] {
         std::fs::write(dir.join(name), bytes).unwrap();
         for command in [&["exec", name][..], &["sample", "--at=1", "--input", name]] {
@@ -390,6 +390,40 @@ fn states_are_checked_to_their_last_byte_whatever_they_are_called() {
             assert_eq!(output.status.code(), Some(status), "{}", stderr(&output));
             assert!(stderr(&output).contains(says), "{}", stderr(&output));
         }
+    }
+}
+
+#[test]
+fn what_is_in_the_wrong_place_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    write_program(&dir.join("exit.elf"), &call(EXIT_GROUP, &[0]));
+    load(dir, &dir.join("exit.elf"));
+    std::fs::create_dir(dir.join("folder")).unwrap();
+    std::fs::write(dir.join("object.json"), "{}").unwrap();
+    std::fs::write(dir.join("binary"), [0xff; 9]).unwrap();
+    for (line, status, says) in [
+        ("exec object.json", 2, "object.json is JSON, not a program or a state"),
+        ("exec folder", 2, "cannot read folder"),
+        ("exec exit.elf --preimages binary", 2, "binary is not a preimage store"),
+        ("load-elf --type=multithreaded64-5 --path=object.json", 1, "object.json is not a program"),
+        ("witness --input=state.bin --output=nowhere/w", 1, "there is no directory nowhere"),
+        ("witness --input=state.bin --output=folder", 1, "cannot write folder: it is a directory"),
+        ("prove --input=exit.elf --at=0 --output=folder", 2, "folder: it is a directory"),
+        ("prove --input=exit.elf --at=0,1", 2, "name one step by its number"),
+        ("sample --input=exit.elf --at=@binary", 2, "binary is not text"),
+        ("sample --input=exit.elf --at=@folder", 2, "cannot read folder"),
+        ("sample --input=exit.elf --check=0", 2, "'0' for '--check <N>'"),
+        ("sample --input=exit.elf --at=0 --index=binary", 2, "cannot read binary"),
+        ("inspect folder", 2, "folder is a directory, but not an index"),
+        ("inspect object.json", 2, "object.json is not a proof"),
+        ("calldata folder", 2, "cannot read folder"),
+        ("demo --dir=binary", 2, "binary is not a directory"),
+    ] {
+        let output = run_in(dir, line.split(' '));
+        assert_eq!(output.status.code(), Some(status), "{line}: {}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{line}: {}", stderr(&output));
+        assert!(output.stdout.is_empty(), "{line}");
     }
 }
 
@@ -642,6 +676,8 @@ fn wrong_usage_is_status_2_and_help_is_not() {
         let output = run_in(Path::new("/"), arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty());
+        // Behind -- the host stands: nothing is a value there.
+        assert!(!stderr(&output).contains("use '--"), "{}", stderr(&output));
     }
     for arguments in [
         &["--help"][..],

@@ -211,21 +211,12 @@ fn flips(proof: &Value) -> Vec<(String, Value)> {
     let mut add = |field: &str, byte: usize| {
         found.push((format!("{field} {byte}"), flip(proof, field, byte)));
     };
-    for field in ["pre", "post", "state-data", "oracle-key"] {
+    for field in ["pre", "post", "state-data", "oracle-key", "oracle-value"] {
         (0..length(proof, field)).for_each(|byte| add(field, byte));
     }
     // Every byte of the thread, and of each hash of a memory proof one.
     (0..330).for_each(|byte| add("proof-data", byte));
     (330..6090).step_by(31).for_each(|byte| add("proof-data", byte));
-    let offset = proof["oracle-offset"].as_u64().unwrap_or(0);
-    let key = proof["oracle-key"].as_str().unwrap_or("0x00");
-    let matters = |byte: &usize| match &key[..4] {
-        // Nothing binds a local input to its key, nor an element of a blob whose commitment nobody
-        // knows: of those only the length counts, and what the step reads.
-        "0x01" | "0x05" => (0..8).contains(byte) || (offset..offset + 8).contains(&(*byte as u64)),
-        _ => true,
-    };
-    (0..length(proof, "oracle-value")).filter(matters).for_each(|byte| add("oracle-value", byte));
     for bit in [0, 1, 7, 8, 31, 63] {
         for field in ["step", "oracle-offset"] {
             if field == "step" || proof["oracle-key"].is_string() {
@@ -356,7 +347,7 @@ fn what_is_no_proof_is_told_apart_from_one_that_does_not_hold() {
         changed.to_string()
     };
     for (input, says) in [
-        ("", "- is not a proof: it is no JSON object"),
+        ("", "- is not a proof: it is empty"),
         ("[]", "it is no JSON object"),
         ("{}", "- is not a proof: missing field `step` at line 1 column 2"),
         (&proof[..500], "EOF while parsing"),
@@ -381,9 +372,18 @@ fn what_is_no_proof_is_told_apart_from_one_that_does_not_hold() {
     let error = stderr(&output);
     assert!(error.contains("reader.elf is not a proof") && error.contains("cannot read nowhere"));
     assert!(error.ends_with("1 proofs hold, 1 do not, 2 files are no proofs\n"), "{error}");
-    for flags in [&["--rpc", "http://127.0.0.1"][..], &["--address", "0x00"], &["--rpc-timeout=0"]]
-    {
-        assert_eq!(verify(dir, flags, &proof).status.code(), Some(2), "{flags:?}");
+    // The last is longer than a clock can tell.
+    let endless = format!("--rpc-timeout={}", u64::MAX);
+    let contract = format!("--address=0x{}", "11".repeat(20));
+    for (flags, says) in [
+        (&["--rpc", "http://127.0.0.1"][..], "--address"),
+        (&["--rpc", "http://127.0.0.1", "--address", "0x00"], "an address is 20 bytes"),
+        (&["--rpc", "http://127.0.0.1", &contract, "--rpc-timeout=0"], "1..=86400"),
+        (&["--rpc", "http://127.0.0.1", &contract, &endless], "1..=86400"),
+    ] {
+        let output = verify(dir, flags, &proof);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}");
+        assert!(stderr(&output).contains(says), "{}", stderr(&output));
     }
 }
 

@@ -3,7 +3,7 @@
 use tribunal_machine::{Fault, Machine, StopOn};
 use tribunal_mips64::Mips64;
 
-use crate::vector::{Outcome, Vector, VectorHost};
+use crate::vector::{Outcome, Vector, VectorHost, deployed_vectors};
 
 /// Takes the steps of vectors, and may keep what is costly to set up from one to the next.
 ///
@@ -26,6 +26,15 @@ pub fn failures(engine: &mut dyn Engine, vectors: &[Vector]) -> Vec<String> {
         Some(format!("{}: {difference}", vector.name))
     };
     vectors.iter().filter_map(failure).collect()
+}
+
+/// Has an engine take every step of the deployed contract, to the same end.
+///
+/// # Panics
+/// With the name of each step that it takes to another, and what differs.
+pub fn assert_as_deployed(engine: &mut dyn Engine) {
+    let failed = failures(engine, &deployed_vectors());
+    assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
 }
 
 /// The reference semantics.

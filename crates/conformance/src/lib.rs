@@ -16,11 +16,13 @@ mod trail;
 mod vector;
 mod whole_run;
 
-pub use crate::engine::{Engine, failures, reference, run_vector};
+pub use crate::engine::{Engine, assert_as_deployed, failures, reference, run_vector};
 pub use crate::generate::{Start, generate, generate_pitfalls, generate_program};
 pub use crate::host::RecordingHost;
 pub use crate::lockstep::lockstep;
 pub use crate::random::Random;
 pub use crate::trail::{TrailError, TrailPoint, read_trail};
-pub use crate::vector::{Expected, Outcome, Vector, VectorError, VectorHost, read_vectors};
+pub use crate::vector::{
+    Expected, Outcome, Vector, VectorError, VectorHost, deployed_vectors, read_vectors,
+};
 pub use crate::whole_run::{Run, follow, text_of, trail_of};

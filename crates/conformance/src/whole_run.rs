@@ -150,7 +150,7 @@ pub fn text_of(output: &[(Stream, Vec<u8>)]) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn at_root(path: &str) -> PathBuf {
+pub(crate) fn at_root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 

@@ -40,7 +40,8 @@ pub use crate::state::{
 pub use crate::state_file::Splitter;
 pub use crate::syscall::{SYSCALLS, Syscall, SyscallKind};
 pub use crate::witness::{
-    EMPTY_STACK_ROOT, STATE_WITNESS_BYTES, StateWitness, THREAD_WITNESS_BYTES, WitnessError,
+    EMPTY_STACK_ROOT, FieldDifference, STATE_WITNESS_BYTES, StateWitness, THREAD_WITNESS_BYTES,
+    WitnessError,
 };
 
 use crate::proof::{ProofRecorder, encode_proof_data};

@@ -136,6 +136,46 @@ impl StateWitness {
         hash[0] = status(exited, exit_code) as u8;
         hash
     }
+
+    /// The fields of which `other` says something else, in the order of the witness.
+    pub fn differences(&self, other: &Self) -> Vec<FieldDifference> {
+        let pairs = self.fields().into_iter().zip(other.fields()).filter(|(one, two)| one != two);
+        pairs.map(|((field, one), (_, other))| FieldDifference { field, one, other }).collect()
+    }
+
+    /// Every field: its name, and what it says.
+    fn fields(&self) -> [(&'static str, String); 15] {
+        let hash = |hash: &Hash| format!("0x{}", hex::encode(hash));
+        let address = |address: u64| format!("{address:#x}");
+        [
+            ("memory root", hash(&self.memory_root)),
+            ("preimage key", hash(&self.preimage_key)),
+            ("preimage offset", self.preimage_offset.to_string()),
+            ("heap", address(self.heap)),
+            ("reservation status", self.reservation.status.to_string()),
+            ("reserved address", address(self.reservation.address)),
+            ("reservation owner", self.reservation.owner.to_string()),
+            ("exit code", self.exit_code.to_string()),
+            ("exited", self.exited.to_string()),
+            ("step", self.step.to_string()),
+            ("steps since switch", self.steps_since_switch.to_string()),
+            ("traverse right", self.traverse_right.to_string()),
+            ("left thread stack", hash(&self.left_root)),
+            ("right thread stack", hash(&self.right_root)),
+            ("next thread id", self.next_thread_id.to_string()),
+        ]
+    }
+}
+
+/// A field of which two witnesses say different things, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldDifference {
+    /// Its name.
+    pub field: &'static str,
+    /// What the one says.
+    pub one: String,
+    /// What the other says.
+    pub other: String,
 }
 
 /// A witness that does not belong to the memory and the threads it came with.
@@ -217,5 +257,29 @@ impl Reader<'_> {
     fn take_byte(&mut self) -> u8 {
         let [byte] = self.take();
         byte
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_of_a_witness_is_in_one_field_and_a_difference_names_it() {
+        let bytes = [7; STATE_WITNESS_BYTES];
+        let witness = StateWitness::decode(&bytes);
+        assert_eq!(witness.differences(&witness), []);
+        for place in 0..STATE_WITNESS_BYTES {
+            let mut changed = bytes;
+            changed[place] ^= 1;
+            let told = witness.differences(&StateWitness::decode(&changed));
+            assert_eq!(told.len(), 1, "byte {place}: {told:?}");
+            assert_ne!(told[0].one, told[0].other, "byte {place}");
+        }
+        let mut changed = bytes;
+        (changed[97], changed[98]) = (0, 1);
+        let told = witness.differences(&StateWitness::decode(&changed));
+        let told: Vec<_> = told.iter().map(|it| (it.field, &*it.one, &*it.other)).collect();
+        assert_eq!(told, [("exit code", "7", "0"), ("exited", "7", "1")]);
     }
 }

@@ -7,11 +7,11 @@
 #[path = "../tests/engine/mod.rs"]
 mod engine;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use engine::Contract;
-use tribunal_conformance::{Vector, read_vectors};
+use tribunal_conformance::{Vector, deployed_vectors};
 use tribunal_onchain::{
     Artifact, Contract as Kind, Gas, Instance, LargePreimage, Transaction, U256, calldata,
 };
@@ -41,9 +41,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Box<dyn std::error::Error>> {
-    let vectors = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../testdata/vectors/mips64-single-step.jsonl.gz");
-    let vectors = read_vectors(&vectors)?;
+    let vectors = deployed_vectors();
     print_table("MIPS64, ours", &mut Contract::new(), &vectors);
     print_oracle_table()?;
     for path in std::env::args_os().skip(1).map(PathBuf::from) {

@@ -5,7 +5,9 @@ use tribunal_conformance::VectorHost;
 use tribunal_conformance::assemble::{A0, A1, S0, SYSCALL, T0, V0, before, sd};
 use tribunal_machine::{Machine as _, StepProof};
 use tribunal_memory::PROOF_BYTES;
-use tribunal_mips64::{MEMORY_PROOFS_OFFSET, Mips64, PROOF_DATA_BYTES, State, Thread};
+use tribunal_mips64::{
+    MEMORY_PROOFS_OFFSET, Mips64, PROOF_DATA_BYTES, State, THREAD_WITNESS_BYTES, Thread,
+};
 use tribunal_onchain::{Instance, Refusal, Step, StepCall};
 
 const CLOCK_GETTIME: u64 = 5222;
@@ -132,8 +134,8 @@ fn the_proof_of_another_word_is_refused() {
     }
 }
 
-#[test]
-fn a_proof_without_its_end_is_refused() {
+/// Judges honest proofs cut off at these lengths, counted from the end of what the step needs.
+fn refuses_cut_off(cut: usize) {
     let mut court = Court::new();
     const THREAD: &str = "MIPS64: insufficient calldata for thread witness";
     const MEMORY: &str = "MIPS64Memory: check that there is enough calldata";
@@ -142,13 +144,23 @@ fn a_proof_without_its_end_is_refused() {
         let proof = prove(state);
         let honest = &proof.proof_data[..needed];
         assert_eq!(court.judge(&proof.state_data, honest).unwrap().post, proof.post);
-        for end in [needed - 1, needed - 32, ENDS[0], ENDS[0] - 1, ENDS[0] - 32, 330] {
+        for end in [needed, ENDS[0], MEMORY_PROOFS_OFFSET + cut].map(|end| end - cut) {
             court.refuses(&proof, &honest[..end], MEMORY, &format!("{end} of {needed} bytes"));
         }
-        for end in [329, 298, 297, 32, 0] {
+        for end in [MEMORY_PROOFS_OFFSET, 298, cut].map(|end| end - cut) {
             court.refuses(&proof, &honest[..end], THREAD, &format!("{end} of {needed} bytes"));
         }
     }
+}
+
+#[test]
+fn a_proof_without_its_last_byte_is_refused() {
+    refuses_cut_off(1);
+}
+
+#[test]
+fn a_proof_without_its_last_word_is_refused() {
+    refuses_cut_off(32);
 }
 
 #[test]
@@ -171,15 +183,26 @@ fn a_second_proof_from_before_the_first_write_is_refused() {
     }
 }
 
-#[test]
-fn any_wrong_byte_of_the_thread_or_of_the_root_below_it_is_refused() {
+/// Judges a proof with one byte of these changed, each in turn.
+fn refuses_changes(places: std::ops::Range<usize>) {
     let mut court = Court::new();
     let proof = prove(store());
-    for place in 0..MEMORY_PROOFS_OFFSET {
+    court.accepts(&proof);
+    for place in places {
         let mut forged = proof.proof_data.clone();
         forged[place] ^= 1;
         court.refuses(&proof, &forged, "MIPS64: invalid thread witness", &format!("byte {place}"));
     }
+}
+
+#[test]
+fn any_wrong_byte_of_the_thread_is_refused() {
+    refuses_changes(0..THREAD_WITNESS_BYTES);
+}
+
+#[test]
+fn a_wrong_root_of_the_threads_below_is_refused() {
+    refuses_changes(THREAD_WITNESS_BYTES..MEMORY_PROOFS_OFFSET);
 }
 
 #[test]

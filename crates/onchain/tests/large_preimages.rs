@@ -149,7 +149,7 @@ fn sizes_around_whole_blocks_go_through() {
 }
 
 #[test]
-fn megabytes_go_through_and_not_one_block_more_than_the_tree_has() {
+fn one_megabyte_and_nine_go_through() {
     for length in [1 << 20, MAX_LEAVES * BLOCK_BYTES - 1] {
         let mut chain = Chain::new();
         let proposal = LargePreimage::new(data(length), 555_555).unwrap();
@@ -159,7 +159,10 @@ fn megabytes_go_through_and_not_one_block_more_than_the_tree_has() {
         let expected = part(&data(length), 555_555);
         assert_eq!(chain.read(&proposal.key(), 555_555).unwrap(), expected);
     }
+}
 
+#[test]
+fn no_block_is_added_beyond_the_65_535_of_the_tree() {
     let mut chain = Chain::new();
     let most = MAX_LEAVES as u32 * BLOCK_BYTES as u32;
     chain.send_from(CLAIMANT, BOND, calldata::init_lpp(UUID, 0, most)).unwrap();
@@ -198,7 +201,15 @@ fn only_proposals_that_can_be_are_begun() {
         assert_eq!(refused.to_string(), why);
     }
     chain.send_from(CLAIMANT, BOND, init(least + 7, least)).unwrap();
-    // H-03: what was begun is not begun again, with whatever other part or size.
+}
+
+/// H-03: whatever the other part or size.
+#[test]
+fn what_was_begun_is_not_begun_again() {
+    let mut chain = Chain::new();
+    let init = |part_offset, size| calldata::init_lpp(UUID, part_offset, size);
+    let least = LEAST as u32;
+    chain.send_from(CLAIMANT, BOND, init(least + 7, least)).unwrap();
     for call in [init(least + 7, least), init(0, least), init(0, least + 1)] {
         let refused = chain.send_from(CLAIMANT, BOND, call).unwrap_err();
         assert_eq!(refused.to_string(), "AlreadyInitialized()");
@@ -215,7 +226,7 @@ fn only_proposals_that_can_be_are_begun() {
 }
 
 #[test]
-fn blocks_are_added_whole_in_order_and_with_their_commitments() {
+fn blocks_are_added_in_order() {
     let mut chain = Chain::new();
     let proposal = proposal(0);
     chain.refuses(proposal.addition(UUID, 0..10), "NotInitialized()");
@@ -225,25 +236,36 @@ fn blocks_are_added_whole_in_order_and_with_their_commitments() {
     for start in [0, 9, 11] {
         chain.refuses(proposal.addition(UUID, start..20), "WrongStartingBlock()");
     }
-    let input = data(3 * BLOCK_BYTES);
-    let commitments = [[1; 32]; 5];
-    for (length, count, finalize) in [
-        (3 * BLOCK_BYTES - 1, 3, false),
-        (1, 0, false),
-        (1, 1, false),
-        (3 * BLOCK_BYTES, 2, false),
-        (3 * BLOCK_BYTES, 4, false),
-        (0, 1, false),
-        (3 * BLOCK_BYTES, 3, true),
-        (3 * BLOCK_BYTES - 1, 4, true),
-    ] {
-        let call =
-            calldata::add_leaves_lpp(UUID, 10, &input[..length], &commitments[..count], finalize);
-        chain.refuses(call, "InvalidInputSize()");
-    }
     // Nothing at all may be added, and changes nothing.
     chain.send(calldata::add_leaves_lpp(UUID, 10, &[], &[], false));
     chain.send(proposal.addition(UUID, 10..20));
+}
+
+/// Adds so many bytes with so many commitments, finally or not: all are refused.
+fn refuses_additions(cases: &[(usize, usize, bool)]) {
+    let mut chain = Chain::new();
+    let proposal = proposal(0);
+    chain.init(&proposal);
+    let (input, commitments) = (data(3 * BLOCK_BYTES), [[1; 32]; 5]);
+    for &(length, count, finalize) in cases {
+        let call =
+            calldata::add_leaves_lpp(UUID, 0, &input[..length], &commitments[..count], finalize);
+        chain.refuses(call, "InvalidInputSize()");
+    }
+    chain.send(proposal.addition(UUID, 0..10));
+}
+
+#[test]
+fn blocks_are_added_whole() {
+    refuses_additions(&[(3 * BLOCK_BYTES - 1, 3, false), (1, 0, false), (1, 1, false)]);
+}
+
+#[test]
+fn every_block_has_one_commitment() {
+    let three = 3 * BLOCK_BYTES;
+    refuses_additions(&[(three, 2, false), (three, 4, false), (0, 1, false)]);
+    // The last call pads what it is given by a block, or fills one up.
+    refuses_additions(&[(three, 3, true), (three - 1, 4, true)]);
 }
 
 #[test]
@@ -260,6 +282,10 @@ fn a_proposal_ends_at_the_size_that_was_claimed() {
         let refused = chain.send_from(CLAIMANT, 0, call).expect_err(why);
         assert_eq!(refused.to_string(), "InvalidInputSize()", "{why}");
     }
+}
+
+#[test]
+fn a_proposal_ends_once() {
     let mut chain = Chain::new();
     let proposal = proposal(0);
     chain.propose(&proposal);
@@ -285,20 +311,27 @@ fn a_part_across_two_calls_is_refused() {
     }
 }
 
+/// H-05: it has no time that could have passed.
 #[test]
-fn nothing_is_squeezed_before_its_time() {
+fn what_was_never_finalized_is_not_squeezed() {
     let mut chain = Chain::new();
     let proposal = proposal(8);
     let squeeze = proposal.squeeze(CLAIMANT, UUID);
     chain.refuses(squeeze.clone(), "ActiveProposal()");
     chain.init(&proposal);
-    // H-05: a proposal that was never finalized has no time that could have passed.
-    let all_but_last = proposal.block_count() - 1;
-    chain.send(proposal.addition(UUID, 0..all_but_last));
-    chain.instance.advance_time(10 * PERIOD);
     chain.refuses(squeeze.clone(), "ActiveProposal()");
+    chain.send(proposal.addition(UUID, 0..proposal.block_count() - 1));
+    chain.instance.advance_time(10 * PERIOD);
+    chain.refuses(squeeze, "ActiveProposal()");
+    assert!(chain.read(&proposal.key(), 8).is_err());
+}
 
-    chain.send(proposal.addition(UUID, all_but_last..proposal.block_count()));
+#[test]
+fn nothing_is_squeezed_before_its_time() {
+    let mut chain = Chain::new();
+    let proposal = proposal(8);
+    let squeeze = proposal.squeeze(CLAIMANT, UUID);
+    chain.propose(&proposal);
     chain.refuses(squeeze.clone(), "ActiveProposal()");
     chain.instance.advance_time(PERIOD);
     chain.refuses(squeeze.clone(), "ActiveProposal()");
@@ -346,7 +379,7 @@ fn only_the_last_two_blocks_and_the_sponge_between_them_can_be_squeezed() {
 }
 
 #[test]
-fn a_wrong_commitment_is_found_challenged_and_removed() {
+fn a_wrong_commitment_is_found_challenged_and_never_squeezed() {
     for wrong in [0, 1, 500, 926] {
         let mut chain = Chain::new();
         let mut proposal = proposal(8);
@@ -402,7 +435,7 @@ fn a_contract_adds_nothing() {
 }
 
 #[test]
-fn a_true_commitment_stands_and_a_challenge_takes_the_blocks_as_they_are() {
+fn a_true_commitment_stands() {
     let mut chain = Chain::new();
     let proposal = proposal(8);
     chain.propose(&proposal);
@@ -410,6 +443,14 @@ fn a_true_commitment_stands_and_a_challenge_takes_the_blocks_as_they_are() {
     for block in [0, 1, 500, 926] {
         chain.refuses(proposal.challenge(CLAIMANT, UUID, block), "PostStateMatches()");
     }
+    assert_eq!(chain.held(), U256::from(BOND));
+}
+
+#[test]
+fn a_challenge_takes_neighbouring_blocks_as_they_are() {
+    let mut chain = Chain::new();
+    let proposal = proposal(8);
+    chain.propose(&proposal);
     let challenge = |change: &dyn Fn(&mut Transition)| {
         let mut transition = proposal.transition(10);
         change(&mut transition);

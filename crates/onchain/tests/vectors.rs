@@ -2,23 +2,18 @@
 
 mod engine;
 
-use std::path::Path;
-
 use engine::{Contract, random_vector, to_line};
-use tribunal_conformance::{Engine as _, Expected, Outcome, failures, read_vectors};
+use tribunal_conformance::{
+    Engine as _, Expected, Outcome, assert_as_deployed, deployed_vectors, failures, read_vectors,
+};
 
 #[test]
 fn every_vector_of_the_deployed_contract_passes_and_is_refused_in_the_same_words() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../testdata/vectors/mips64-single-step.jsonl.gz");
-    let vectors = read_vectors(&path).unwrap();
-    assert_eq!(vectors.len(), 6000);
     let mut contract = Contract::new();
-    let failed = failures(&mut contract, &vectors);
-    assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
+    assert_as_deployed(&mut contract);
 
     let mut refused = 0;
-    for vector in &vectors {
+    for vector in &deployed_vectors() {
         let Expected::Refused(expected) = &vector.expected else { continue };
         let expected = match expected.as_str() {
             "0x3f8200bc" => "InvalidPC()",

@@ -14,12 +14,12 @@ use tribunal_onchain::{
 use tribunal_preimage::KeyKind;
 
 use super::inspect::hex_of;
-use crate::cli::{EvidenceArgs, QuietArg};
+use crate::cli::{ProofArgs, parse_address};
 use crate::evidence::evidence;
 use crate::failure::{Failure, Kind, Result};
 use crate::input::read_proofs;
 use crate::judge::preimage_read;
-use crate::output::print;
+use crate::output::{print, print_line};
 use crate::style::Style;
 use crate::units::{Bytes, Count, Seconds};
 
@@ -39,15 +39,15 @@ pub(crate) struct Calldata {
     proof: PathBuf,
 
     /// The MIPS64 contract, to be named as the receiver.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     address: Option<Address>,
 
     /// Its PreimageOracle, to be named as the receiver.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     oracle: Option<Address>,
 
     /// Who sends the transactions. A large preimage proposal belongs to its sender.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     sender: Option<Address>,
 
     /// The number of a large preimage proposal, if the one that is made from the preimage part is
@@ -63,14 +63,7 @@ pub(crate) struct Calldata {
     context: Hash,
 
     #[command(flatten)]
-    evidence: EvidenceArgs,
-
-    /// Answer in JSON, one line for each transaction.
-    #[arg(long)]
-    json: bool,
-
-    #[command(flatten)]
-    quiet: QuietArg,
+    known: ProofArgs,
 }
 
 /// What a machine is told of a transaction.
@@ -102,7 +95,7 @@ impl Calldata {
             }
         };
         let read = preimage_read(&proof).map_err(|failure| failure.within(&file))?;
-        let known = match (&read, self.evidence.open()?) {
+        let known = match (&read, self.known.store()?) {
             (Some(read), Some(store)) => evidence(&store, &read.key)?,
             _ => None,
         };
@@ -140,7 +133,7 @@ impl Calldata {
             .hint("name the account that sends the transactions with --sender"));
         }
         for (number, planned) in (1..).zip(&plan.transactions) {
-            match self.json {
+            match self.known.json {
                 true => self.print_line(planned)?,
                 false => {
                     let mut text = String::new();
@@ -149,7 +142,7 @@ impl Calldata {
                 }
             }
         }
-        if !self.quiet.quiet {
+        if !self.known.quiet() {
             let _ = stderr().write_all(advice(&plan.transactions, read.as_ref()).as_bytes());
         }
         Ok(0)
@@ -180,7 +173,7 @@ impl Calldata {
 
     fn print_line(&self, planned: &Planned) -> Result<()> {
         let Planned { to, function, calldata, value, wait, gas } = planned;
-        let line = Line {
+        print_line(&Line {
             contract: to.to_string(),
             to: self.receiver(*to).map(|address| address.to_string()),
             function,
@@ -189,10 +182,7 @@ impl Calldata {
             execution_gas: gas.execution,
             transaction_gas: gas.transaction,
             data: Hex(calldata),
-        };
-        let line = serde_json::to_string(&line)
-            .map_err(|error| Failure::environment(format!("cannot encode the result: {error}")))?;
-        print(&format!("{line}\n"))
+        })
     }
 
     fn receiver(&self, contract: Contract) -> Option<Address> {
@@ -254,6 +244,6 @@ fn parse_hash(text: &str) -> std::result::Result<Hash, String> {
     let mut hash = [0; 32];
     let digits = text.strip_prefix("0x").unwrap_or(text);
     hex::decode_to_slice(digits, &mut hash)
-        .map_err(|error| format!("32 bytes in hexadecimal digits are wanted: {error}"))?;
+        .map_err(|_| "32 bytes are wanted, in hexadecimal digits".to_owned())?;
     Ok(hash)
 }

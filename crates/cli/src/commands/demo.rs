@@ -95,6 +95,9 @@ impl Tour {
     /// Writes the files that the tour, and whoever goes on from it, needs.
     fn prepare(demo: &Demo) -> Result<Self> {
         let dir = match &demo.dir {
+            Some(dir) if dir.exists() && !dir.is_dir() => {
+                return Err(Failure::input(format!("{} is not a directory", dir.display())));
+            }
             Some(dir) => std::fs::create_dir_all(dir).map(|()| dir.clone()),
             None => tempfile::Builder::new()
                 .prefix("tribunal-demo-")

@@ -12,7 +12,7 @@ use clap::Args;
 
 use crate::cli::MemoryArg;
 use crate::failure::Result;
-use crate::input::{Artefact, read_symbols};
+use crate::input::{Artefact, parse_proof, read_symbols};
 use crate::output::{print, print_json};
 
 use elf::ElfView;
@@ -62,8 +62,8 @@ impl Inspect {
                 self.show(&view, |view, text| view.write(text))?;
                 Ok(0)
             }
-            Artefact::Proof(proof) => {
-                let view = ProofView::of(proof, &symbols);
+            Artefact::Json(text) => {
+                let view = ProofView::of(parse_proof(&self.file, &text)?, &symbols);
                 self.show(&view, |view, text| view.write(text))?;
                 Ok(if view.holds { 0 } else { 1 })
             }

@@ -47,8 +47,8 @@ impl LoadElf {
                 self.out.display()
             )));
         }
-        out.check_directory()?;
-        meta.check_directory()?;
+        out.check()?;
+        meta.check()?;
 
         let limit = self.memory.limit();
         let bytes = read_program(&self.path, limit)?;

@@ -21,7 +21,7 @@ pub(crate) struct Prove {
     input: PathBuf,
 
     /// Which step. Past the end of the program a step changes nothing, and has nothing to prove.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_step)]
     at: u64,
 
     /// Where to write the proof; - for standard output.
@@ -45,10 +45,14 @@ pub(crate) struct Prove {
     host: HostArgs,
 }
 
+fn parse_step(text: &str) -> std::result::Result<u64, String> {
+    text.parse().map_err(|_| "name one step by its number; sample --proof takes many".to_owned())
+}
+
 impl Prove {
     pub(crate) fn execute(&self) -> Result<u8> {
         let output = Destination::new(&self.output);
-        output.check_directory()?;
+        output.check()?;
         let limit = self.machine.memory_limit();
         let question = Question {
             points: &SamplePoints::from(self.at),

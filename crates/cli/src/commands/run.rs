@@ -232,7 +232,7 @@ impl Run {
         }
         let stop_at_preimage = self.preimage_stop()?;
         let output = Destination::new(&self.output);
-        output.check_directory()?;
+        output.check()?;
 
         let symbols = match self.meta.is_empty() {
             true if self.debug => {
@@ -331,7 +331,7 @@ fn check_names(flag: &str, format: &NameFormat, pattern: StepPattern) -> Result<
         return Err(Failure::input(format!("--{flag} names one file for many steps"))
             .hint("put %d into the name: it stands for the step"));
     }
-    first.check_directory()
+    first.check()
 }
 
 /// Keeps what is to be kept on the way, and logs.

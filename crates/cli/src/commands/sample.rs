@@ -13,7 +13,7 @@ use tribunal_machine::{Hex, ProofFile, Sample as Point, SamplePoints};
 use crate::cli::{ContractArgs, IndexArgs, MachineArgs, QuietArg};
 use crate::failure::{Failure, Result};
 use crate::indexed::Question;
-use crate::input::load;
+use crate::input::{load, read_text};
 use crate::world::HostArgs;
 
 /// Print the state hash, and the proof, of many steps from one run.
@@ -38,7 +38,8 @@ pub(crate) struct Sample {
     /// Instead of printing anything, have the contract take N random steps of the run too, in an EVM,
     /// and leave with 1 if it comes to another state than the machine at any of them. The program
     /// runs once before, to learn how long the run is.
-    #[arg(long, value_name = "N", conflicts_with_all = ["at", "proof", "directory"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["at", "proof", "directory"],
+          value_parser = clap::value_parser!(u64).range(1..))]
     check: Option<u64>,
 
     /// What --check draws its steps from: the same seed draws the same steps.
@@ -149,8 +150,7 @@ impl Sample {
         let at = self.at.as_deref().unwrap_or_default();
         let text = match at.strip_prefix('@') {
             None => at.to_owned(),
-            Some(file) => std::fs::read_to_string(file)
-                .map_err(|error| Failure::reading(file.as_ref(), &error))?,
+            Some(file) => read_text(file.as_ref())?,
         };
         let points: SamplePoints =
             text.parse().map_err(|error| Failure::input(format!("invalid --at: {error}")))?;

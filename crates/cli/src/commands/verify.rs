@@ -14,11 +14,11 @@ use tribunal_preimage::KeyKind;
 
 use super::inspect::{field, hex_of, hex_word, key_kind};
 use crate::chain::Chain;
-use crate::cli::{ContractArgs, EvidenceArgs, QuietArg};
+use crate::cli::{ContractArgs, ProofArgs, parse_address};
 use crate::failure::{Failure, Kind, Result, Statuses};
 use crate::input::{read_proofs, read_symbols};
 use crate::judge::{Finding, Judge, Judgement, Place, Preimage};
-use crate::output::print;
+use crate::output::{print, print_line};
 use crate::style::Style;
 use crate::symbol::in_function;
 use crate::units::Count;
@@ -27,6 +27,10 @@ use crate::units::Count;
 ///
 /// Ours does in an EVM in this process, unless others are named. Leaves with 1 if a proof does not
 /// hold, 2 if a file is no proof, 3 if a chain does not answer.
+///
+/// What a contract does not look at is held against what belongs there. Nobody can tell of bytes that
+/// the step does not read in a local input or a blob that no --preimages hold, or in a memory proof
+/// that Cannon left there from an earlier step.
 #[derive(Args, Debug)]
 pub(crate) struct Verify {
     /// Proofs, as run --proof-at or sample --proof write them, or Cannon; .gz is fine, - is standard
@@ -42,27 +46,20 @@ pub(crate) struct Verify {
     rpc: Option<String>,
 
     /// The MIPS64 contract on that chain.
-    #[arg(long, value_name = "ADDRESS", requires = "rpc")]
+    #[arg(long, value_name = "ADDRESS", requires = "rpc", value_parser = parse_address)]
     address: Option<Address>,
 
     /// How long the node may take for an answer.
     #[arg(long, value_name = "SECONDS", default_value_t = 30,
-          value_parser = clap::value_parser!(u64).range(1..))]
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
     rpc_timeout: u64,
-
-    #[command(flatten)]
-    evidence: EvidenceArgs,
 
     /// Symbols, as load-elf wrote them.
     #[arg(long, value_name = "FILE")]
     meta: Option<PathBuf>,
 
-    /// Answer in JSON, one line for each proof.
-    #[arg(long)]
-    json: bool,
-
     #[command(flatten)]
-    quiet: QuietArg,
+    known: ProofArgs,
 }
 
 /// What a machine is told of a proof.
@@ -121,7 +118,7 @@ struct Tally {
 impl Verify {
     pub(crate) fn execute(&self) -> Result<u8> {
         let symbols = self.meta.as_deref().map(read_symbols).transpose()?.unwrap_or_default();
-        let mut judge = self.contracts.judge()?.with_store(self.evidence.open()?);
+        let mut judge = self.contracts.judge()?.with_store(self.known.store()?);
         if let (Some(url), Some(address)) = (&self.rpc, self.address) {
             judge = judge.on(Chain::connect(url, address, Duration::from_secs(self.rpc_timeout))?);
         }
@@ -136,7 +133,7 @@ impl Verify {
                 outcome => outcome?,
             }
         }
-        if !self.quiet.quiet && tally.hold + tally.fail > 1 {
+        if !self.known.quiet() && tally.hold + tally.fail > 1 {
             let _ = stderr().write_all(tally.text().as_bytes());
         }
         Ok(match tally {
@@ -173,12 +170,8 @@ impl Verify {
         judgement: &Judgement,
         symbols: &Symbols,
     ) -> Result<()> {
-        if self.json {
-            let line = serde_json::to_string(&Line::of(file, proof, judgement));
-            let line = line.map_err(|error| {
-                Failure::environment(format!("cannot encode the result: {error}"))
-            })?;
-            return print(&format!("{line}\n"));
+        if self.known.json {
+            return print_line(&Line::of(file, proof, judgement));
         }
         print(&describe(file, proof, judgement, symbols))
     }

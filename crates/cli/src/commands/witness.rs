@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use tribunal_keccak::Hash;
-use tribunal_machine::{Hex, Machine as _, load_state, write_atomically};
+use tribunal_machine::{Hex, Machine as _, load_state};
 use tribunal_mips64::{Mips64, STATE_VERSION};
 
 use crate::cli::MemoryArg;
@@ -42,11 +42,14 @@ struct Answer {
 
 impl Witness {
     pub(crate) fn execute(&self) -> Result<()> {
+        let output = match self.output.is_empty() {
+            true => Destination::Nowhere,
+            false => Destination::File((&self.output).into()),
+        };
+        output.check()?;
         let mut machine: Mips64 = load_state(&self.input, self.memory.limit())?;
         let witness = machine.witness();
-        if !self.output.is_empty() {
-            write_atomically(self.output.as_ref(), |sink| sink.write_all(&witness))?;
-        }
+        output.write(|sink| sink.write_all(&witness))?;
         let state = machine.state();
         let answer = Answer {
             state_version: STATE_VERSION,

@@ -4,12 +4,12 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use serde::Serialize;
-use tribunal_index::{Index, Summary};
+use tribunal_index::{Index, IndexError, Summary};
 use tribunal_keccak::Hash;
 use tribunal_machine::Hex;
 
 use super::{field, hex_of};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::units::{Bytes, Count};
 
 /// What there is to see of an index.
@@ -31,7 +31,13 @@ pub(super) struct IndexView {
 
 impl IndexView {
     pub(super) fn of(directory: &Path) -> Result<Self> {
-        let summary = Index::open(directory)?.summary()?;
+        let index = Index::open(directory).map_err(|error| match error {
+            IndexError::NoIndex { .. } => {
+                Failure::input(format!("{} is a directory, but not an index", directory.display()))
+            }
+            error => error.into(),
+        })?;
+        let summary = index.summary()?;
         let Summary { identity, steps, exit_code, state_pages, inputs, page_bytes, bytes } =
             summary;
         Ok(Self {

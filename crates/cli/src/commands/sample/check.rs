@@ -11,7 +11,7 @@ use tribunal_machine::{
     Machine as _, PreimageStop, ProofFile, RunPlan, Sample as Point, SamplePoints, StepPattern,
     run, sample,
 };
-use tribunal_mips64::{Mips64, StateWitness};
+use tribunal_mips64::{FieldDifference, Mips64, StateWitness};
 use tribunal_onchain::{Gas, LoadedHow};
 
 use super::Sample;
@@ -20,7 +20,7 @@ use crate::engines::Engines;
 use crate::failure::{Failure, Result, of_run};
 use crate::input::{Loaded, load};
 use crate::interrupt::Interrupt;
-use crate::judge::{Difference, Judge, Judgement, differences};
+use crate::judge::{Judge, Judgement};
 use crate::output::print;
 use crate::progress::Progress;
 use crate::speaker::{Mute, Speaker, host_words};
@@ -204,8 +204,8 @@ fn until(step: u64, max_bytes: u64) -> RunPlan {
 fn field_by_field(after: &[u8], judgement: &Judgement) -> String {
     let theirs = judgement.answer.as_ref().ok().and_then(|answer| answer.state);
     let (Ok(ours), Some(theirs)) = (after.try_into(), theirs) else { return String::new() };
-    let differences = differences(&StateWitness::decode(ours), &StateWitness::decode(&theirs));
-    let line = |Difference { field, one, other }: Difference| {
+    let differences = StateWitness::decode(ours).differences(&StateWitness::decode(&theirs));
+    let line = |FieldDifference { field, one, other }: FieldDifference| {
         format!("  {field}\n    the machine   {one}\n    the contract  {other}\n")
     };
     differences.into_iter().map(line).collect()
