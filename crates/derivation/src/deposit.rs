@@ -182,7 +182,7 @@ mod tests {
         let log = (CONTRACT, topics(), abi(&opaque(0, 0, b"")));
         let receipts = [
             receipt(true, &[other.clone(), other]),
-            receipt(false, &[log.clone()]),
+            receipt(false, core::slice::from_ref(&log)),
             receipt(true, &[log]),
         ];
         let deposits = deposits(&receipts, CONTRACT, block).expect("deposits");

@@ -28,6 +28,8 @@ mod decompress;
 pub mod deposit;
 mod error;
 pub mod frame;
+#[cfg(test)]
+mod generated;
 mod header;
 mod inflate;
 pub mod l1_info;
