@@ -24,7 +24,20 @@ const MAY_KNOW: [(&str, &[&str]); 19] = [
     ("rollup", &[]),
     ("derivation", &["keccak", "rollup"]),
     ("conformance", &["keccak", "machine", "memory", "mips64", "preimage"]),
-    ("fuzz", &["conformance", "jit", "keccak", "machine", "memory", "mips64", "preimage"]),
+    (
+        "fuzz",
+        &[
+            "conformance",
+            "derivation",
+            "jit",
+            "keccak",
+            "machine",
+            "memory",
+            "mips64",
+            "preimage",
+            "rollup",
+        ],
+    ),
     ("kzg", &[]),
     ("onchain", &["keccak", "kzg", "machine", "preimage"]),
     (
@@ -41,7 +54,14 @@ const MAY_BE_UNSAFE: [&str; 4] =
     ["crates/guest", "crates/jit", "crates/keccak/src/aarch64.rs", "crates/keccak/src/x86.rs"];
 
 /// Crates whose results reach a state hash: no clock, no environment, no files, no floats.
-const PURE: [&str; 4] = ["crates/keccak", "crates/memory", "crates/mips64", "crates/preimage"];
+const PURE: [&str; 6] = [
+    "crates/derivation",
+    "crates/keccak",
+    "crates/memory",
+    "crates/mips64",
+    "crates/preimage",
+    "crates/rollup",
+];
 
 const IMPURE: [&str; 10] = [
     "std::time",

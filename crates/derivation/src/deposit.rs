@@ -176,6 +176,15 @@ mod tests {
     }
 
     #[test]
+    fn a_mint_has_256_bits() {
+        let mut opaque = opaque(0, 0, b"");
+        opaque[..32].fill(0xff);
+        let deposits = read(topics(), abi(&opaque)).expect("a deposit");
+        assert_eq!(deposits[0].mint, U256::MAX);
+        assert_eq!(Deposit::decode(&deposits[0].encode()).as_ref(), deposits.first());
+    }
+
+    #[test]
     fn a_deposit_is_named_by_block_and_log() {
         let block = B256::new(keccak256(b"epoch 7"));
         let other = (Address::repeat_byte(3), vec![], vec![]);

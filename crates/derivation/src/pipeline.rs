@@ -298,3 +298,228 @@ impl Reading<'_> {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use alloy_primitives::{B256, U256};
+    use tribunal_keccak::keccak256;
+    use tribunal_rollup::{BlobSchedule, Eip1559Params};
+
+    use super::*;
+    use crate::l1_info::L1Info;
+    use crate::receipts::tests::{abi, receipt};
+    use crate::span::{Chain, SpanBlock, encode_span};
+    use crate::testing::{Memory, config, header};
+    use crate::transactions::Transactions;
+    use crate::upgrades;
+
+    static L1: L1Config =
+        L1Config { chain_id: 900, blob_schedule: BlobSchedule { params: Vec::new() } };
+
+    fn l1(number: u64) -> Header {
+        header(number, 1000 + 12 * (number - 5))
+    }
+
+    fn l2_hash(number: u64) -> B256 {
+        B256::new(keccak256(&[number as u8, 2]))
+    }
+
+    /// A hundred L2 blocks, each with an L1 origin of its own, from L1 block 5 on.
+    fn world(config: &RollupConfig) -> Memory {
+        let mut data = Memory::default();
+        let genesis = Header { hash: config.genesis.l1.hash, ..l1(5) };
+        data.l1.insert(genesis.hash, genesis);
+        for number in 0..=100_u64 {
+            let origin = l1(5 + number);
+            data.l1.insert(origin.hash, origin.clone());
+            let mut block = header(number, 1000 + 12 * number);
+            block.hash = if number == 0 { config.genesis.l2.hash } else { l2_hash(number) };
+            block.parent_hash =
+                if number == 1 { config.genesis.l2.hash } else { l2_hash(number.wrapping_sub(1)) };
+            let info = L1Info { origin: origin.id(), ..L1Info::default() };
+            let info = info.deposit(config, block.timestamp).expect("a known scalar").encode();
+            if config.is_active(Fork::Holocene, block.timestamp) {
+                block.extra_data = vec![0, 0, 0, 0, 250, 0, 0, 0, 6].into();
+            }
+            data.l2_transactions.insert(block.hash, vec![info.into()]);
+            data.l2.insert(block.hash, block);
+        }
+        data
+    }
+
+    fn start(config: &RollupConfig, head: u64) -> u64 {
+        let mut data = world(config);
+        let head = L2Head::read(config, l2_hash(head), &mut data).expect("memory");
+        Pipeline::new(config, &L1, &head, &mut data).expect("a pipeline").origin().number
+    }
+
+    #[test]
+    fn reading_begins_where_no_channel_can_be_open_any_more() {
+        let mut config = config(Fork::Fjord);
+        config.block_time = 12;
+        config.channel_timeout = 60;
+        assert_eq!(start(&config, 100), 45, "of L1 block 105");
+        assert_eq!(start(&config, 30), 5, "not before genesis");
+        // The timeout is that of the L1 block looked at, not of the agreed block.
+        config.forks.set(Fork::Granite, Some(l1(100).timestamp));
+        assert_eq!(start(&config, 100), 45);
+        config.forks.set(Fork::Granite, Some(l1(55).timestamp));
+        assert_eq!(start(&config, 100), 55);
+    }
+
+    #[test]
+    fn a_chain_that_is_not_on_l1_is_refused() {
+        let mut config = config(Fork::Fjord);
+        config.alt_da = true;
+        let mut data = world(&config);
+        let head = L2Head::read(&config, l2_hash(3), &mut data).expect("memory");
+        let refused = Pipeline::new(&config, &L1, &head, &mut data);
+        assert_eq!(refused.err(), Some(Error::Chain(ChainError::AltDa)));
+    }
+
+    #[test]
+    fn an_invalid_block_is_replaced_since_holocene_by_the_time_of_l1() {
+        let mut config = config(Fork::Granite);
+        config.forks.set(Fork::Holocene, Some(2000));
+        let mut data = world(&config);
+        let head = L2Head::read(&config, l2_hash(3), &mut data).expect("memory");
+        let mut pipeline = Pipeline::new(&config, &L1, &head, &mut data).expect("a pipeline");
+        let mut attributes = |l1_time: u64, timestamp: u64| {
+            let deposit = Bytes::from_static(&[0x7e, 1]);
+            let payload = PayloadAttributes {
+                timestamp,
+                prev_randao: B256::ZERO,
+                fee_recipient: crate::FEE_RECIPIENT,
+                withdrawals: true,
+                parent_beacon_block_root: None,
+                transactions: vec![deposit.clone(), Bytes::from_static(&[2]), deposit],
+                gas_limit: 1,
+                eip1559: None,
+                min_base_fee: None,
+            };
+            let derived_from = L1BlockRef { time: l1_time, ..L1BlockRef::default() };
+            let parent = B256::ZERO;
+            let attributes =
+                Attributes { payload, parent, number: 4, derived_from, concludes: true };
+            pipeline.reject(attributes).map(|payload| payload.transactions.len())
+        };
+        assert_eq!(attributes(1999, 2002), None);
+        assert_eq!(attributes(2000, 1998), Some(2));
+    }
+
+    fn parent_at(config: &RollupConfig, time: u64) -> L2Head {
+        let mut block = header(9, time);
+        block.hash = l2_hash(9);
+        let info = L1Info { origin: l1(20).id(), sequence_number: 4, ..L1Info::default() };
+        let info = info.deposit(config, time).expect("a known scalar").encode();
+        if config.is_active(Fork::Holocene, time) {
+            block.extra_data = vec![0, 0, 0, 0, 250, 0, 0, 0, 6].into();
+        }
+        if config.is_active(Fork::Jovian, time) {
+            let mut extra = vec![1, 0, 0, 0, 250, 0, 0, 0, 6];
+            extra.extend([0; 8]);
+            block.extra_data = extra.into();
+        }
+        L2Head::new(config, block, Some(&info)).expect("a block")
+    }
+
+    #[test]
+    fn an_epoch_brings_deposits_updates_and_a_fork_its_transactions() {
+        let mut config = config(Fork::Granite);
+        for fork in [Fork::Holocene, Fork::Isthmus, Fork::Jovian, Fork::Karst] {
+            config.forks.set(fork, Some(1300));
+        }
+        let parent = parent_at(&config, 1298);
+        let mut data = Memory::default();
+        let mut origin = l1(21);
+        origin.logs_bloom = vec![0xff; 256].into();
+        origin.parent_beacon_root = Some(B256::repeat_byte(3));
+        let from = B256::with_last_byte(7);
+        let deposited = keccak256(b"TransactionDeposited(address,address,uint256,bytes)").into();
+        let updated = keccak256(b"ConfigUpdate(uint256,uint8,bytes)").into();
+        let params = U256::from(50_u64 << 32 | 4).to_be_bytes::<32>();
+        let logs = [
+            (config.deposit_contract, vec![deposited, from, from, B256::ZERO], abi(&[1; 80])),
+            (
+                config.l1_system_config,
+                vec![updated, B256::ZERO, B256::with_last_byte(4)],
+                abi(&params),
+            ),
+        ];
+        data.l1_receipts.insert(origin.hash, vec![receipt(true, &logs)]);
+        data.l1.insert(origin.hash, origin.clone());
+        let batch = SingularBatch {
+            parent_hash: parent.block.hash,
+            epoch_number: 21,
+            epoch_hash: origin.hash,
+            timestamp: 1300,
+            transactions: [b"one"].into_iter().collect(),
+        };
+        let made = attributes(&config, &L1, &parent, &batch, &mut data).expect("attributes");
+        // Several forks at once: their transactions follow one another, those of the batch come last.
+        let inserted: Vec<Bytes> = [Fork::Isthmus, Fork::Jovian, Fork::Karst]
+            .into_iter()
+            .flat_map(upgrades::transactions)
+            .collect();
+        assert_eq!(made.transactions.len(), 1 + 1 + inserted.len() + 1);
+        assert_eq!(made.transactions[2..2 + inserted.len()], inserted);
+        assert_eq!(made.transactions.last(), Some(&Bytes::from_static(b"one")));
+        assert_eq!(made.gas_limit, parent.system_config.gas_limit + upgrades::KARST_GAS);
+        // As op-node has it: the update of the new epoch counts in the activation block already.
+        assert_eq!(made.eip1559, Some(Eip1559Params { denominator: 50, elasticity: 4 }));
+        assert_eq!(made.min_base_fee, Some(0));
+        assert_eq!(made.parent_beacon_block_root, Some(B256::repeat_byte(3)));
+
+        let same = SingularBatch { epoch_number: 20, epoch_hash: l1(20).hash, ..batch.clone() };
+        data.l1.insert(l1(20).hash, l1(20));
+        let made = attributes(&config, &L1, &parent, &same, &mut data).expect("attributes");
+        assert_eq!(made.transactions.len(), 1 + inserted.len() + 1, "no deposits within an epoch");
+        for wrong in [
+            SingularBatch { parent_hash: B256::ZERO, ..batch.clone() },
+            SingularBatch { timestamp: 1302, ..batch.clone() },
+            SingularBatch { epoch_number: 22, ..batch },
+        ] {
+            assert!(attributes(&config, &L1, &parent, &wrong, &mut data).is_err());
+        }
+        data.l1_receipts.insert(origin.hash, vec![Bytes::from_static(b"\x02no")]);
+        let batch = SingularBatch { epoch_number: 21, epoch_hash: origin.hash, ..same };
+        let error = attributes(&config, &L1, &parent, &batch, &mut data);
+        assert_eq!(error, Err(Error::Chain(ChainError::Receipts { block: origin.id() })));
+    }
+
+    /// What the batch queue makes of a span of two blocks on top of block 9.
+    #[test]
+    fn before_holocene_the_rest_of_a_span_goes_with_its_first_invalid_block() {
+        let config = config(Fork::Granite);
+        let parent = parent_at(&config, 1298).block;
+        let base = L1BlockRef::from(&l1(20));
+        let block = |timestamp| SpanBlock {
+            timestamp,
+            epoch_number: 20,
+            transactions: Transactions::default(),
+        };
+        let chain = Chain::from(&config);
+        let blocks = [block(1300), block(1302), block(1304)];
+        let bytes =
+            encode_span(&chain, &blocks, parent.hash, base.id.hash, false).expect("a batch");
+        let batch = crate::batch::decode_batch(&bytes, &chain);
+        let mut data = Memory::default();
+        let mut queue = BatchQueue::new(base);
+        assert_eq!(queue.ready(&config, &parent), None);
+        let turn = queue.take(&config, base, &parent, batch, &mut data).expect("memory");
+        assert!(matches!(turn, Turn::Batch(batch, false) if batch.timestamp == 1300));
+        let child = L2Head {
+            block: crate::L2BlockRef { number: 10, time: 1300, hash: l2_hash(10), ..parent },
+            ..parent_at(&config, 1298)
+        };
+        let next = queue.ready(&config, &child.block);
+        assert!(matches!(next, Some(Turn::Batch(batch, false)) if batch.timestamp == 1302));
+        // That one was invalid, so derivation is back at block 9.
+        assert_eq!(queue.ready(&config, &parent), None);
+        let turn = queue.take(&config, base, &parent, None, &mut data).expect("memory");
+        assert_eq!(turn, Turn::OutOfData);
+    }
+}

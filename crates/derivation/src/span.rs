@@ -697,6 +697,14 @@ mod tests {
         assert_eq!(with(&[2, 0xc5, 1, 2, 3, 4, 0xc0], &[]), Some(Some(1)));
         assert_eq!(with(&[2, 0xc6, 1, 2, 3, 4, 0xc1, 0xc0], &[]), Some(None), "an access list");
         assert_eq!(with(&[4, 0xc6, 1, 2, 3, 4, 0xc0, 0xc0], &[]), Some(Some(1)));
+        // A fee of 136 bits, and a value of 264, which only one type refuses.
+        let fee = [&[2, 0xc0 + 4 + 18, 1, 2, 0x91][..], &[9; 17], &[0x80, 0xc0]].concat();
+        assert_eq!(with(&fee, &[]), Some(Some(1)));
+        let value = |tx_type: u8, rest: &[u8]| {
+            [&[tx_type, 0xc0 + 34 + rest.len() as u8, 0xa1][..], &[9; 33], rest].concat()
+        };
+        assert_eq!(with(&value(2, &[1, 2, 3, 0xc0]), &[]), Some(Some(1)));
+        assert_eq!(with(&value(4, &[1, 2, 3, 0xc0, 0xc0]), &[]), Some(None));
         for other in [0, 3, 5, 0x7d, 0x7e] {
             assert_eq!(with(&[other, 0xc3, 1, 2, 3], &[]), Some(None), "type {other}");
         }
