@@ -9,8 +9,14 @@ use sha2::{Digest as _, Sha256};
 use crate::root;
 
 /// Where each folder of copies lies in a directory of originals.
-const FOLDERS: [(&str, &str); 3] =
-    [("vectors", "vectors"), ("guests", "guests"), ("op-stack", "fixtures/op-stack")];
+const FOLDERS: [(&str, &str); 6] = [
+    ("vectors", "vectors"),
+    ("guests", "guests"),
+    ("op-stack", "fixtures/op-stack"),
+    ("chains", "fixtures/chains"),
+    ("derivation", "fixtures/derivation"),
+    ("upgrades", "fixtures/upgrades"),
+];
 
 pub(crate) fn run(options: &[&str]) -> Result<()> {
     let originals = match options {

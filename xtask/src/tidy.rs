@@ -11,7 +11,7 @@ use crate::root;
 
 /// What each crate of the project may depend on within the project. Absence is the rule that
 /// matters: a crate exists because of what it must not know.
-const MAY_KNOW: [(&str, &[&str]); 17] = [
+const MAY_KNOW: [(&str, &[&str]); 19] = [
     ("keccak", &[]),
     ("memory", &["keccak"]),
     ("preimage", &["keccak"]),
@@ -21,8 +21,23 @@ const MAY_KNOW: [(&str, &[&str]); 17] = [
     ("index", &["keccak", "machine", "memory", "mips64", "preimage"]),
     ("host", &["keccak", "preimage"]),
     ("guest", &["keccak", "preimage"]),
+    ("rollup", &[]),
+    ("derivation", &["keccak", "rollup"]),
     ("conformance", &["keccak", "machine", "memory", "mips64", "preimage"]),
-    ("fuzz", &["conformance", "jit", "keccak", "machine", "memory", "mips64", "preimage"]),
+    (
+        "fuzz",
+        &[
+            "conformance",
+            "derivation",
+            "jit",
+            "keccak",
+            "machine",
+            "memory",
+            "mips64",
+            "preimage",
+            "rollup",
+        ],
+    ),
     ("kzg", &[]),
     ("onchain", &["keccak", "kzg", "machine", "preimage"]),
     (
@@ -39,7 +54,14 @@ const MAY_BE_UNSAFE: [&str; 4] =
     ["crates/guest", "crates/jit", "crates/keccak/src/aarch64.rs", "crates/keccak/src/x86.rs"];
 
 /// Crates whose results reach a state hash: no clock, no environment, no files, no floats.
-const PURE: [&str; 4] = ["crates/keccak", "crates/memory", "crates/mips64", "crates/preimage"];
+const PURE: [&str; 6] = [
+    "crates/derivation",
+    "crates/keccak",
+    "crates/memory",
+    "crates/mips64",
+    "crates/preimage",
+    "crates/rollup",
+];
 
 const IMPURE: [&str; 10] = [
     "std::time",

@@ -1,11 +1,12 @@
 //! Hostile inputs, made from a seed, for whatever reads what others wrote: ELF files, state files,
-//! the wire protocols, and machine states themselves, which the fast engine must take as the reference
+//! the wire protocols, what batchers write to L1, and machine states themselves, which the fast engine must take as the reference
 //! does.
 //!
 //! Runs on stable Rust and needs no corpus, so the gate can run it for a minute. An input is a
 //! number: whoever has the seed of a failure has the failure. Knows what must hold for every input;
 //! what a right input means, the conformance suite knows.
 
+mod derivation;
 mod elf;
 mod engines;
 mod mutate;
@@ -33,6 +34,8 @@ const TICK: Duration = Duration::from_millis(250);
 /// What inputs are thrown at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
+    /// The readers of what is on L1.
+    Derivation,
     /// The ELF loader.
     Elf,
     /// The reader of state files, plain and compressed.
@@ -47,11 +50,13 @@ pub enum Target {
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Elf, Self::StateFile, Self::Step, Self::Wire, Self::Engines];
+    pub const ALL: [Self; 6] =
+        [Self::Derivation, Self::Elf, Self::StateFile, Self::Step, Self::Wire, Self::Engines];
 
     /// What the command line calls it.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Derivation => "derivation",
             Self::Elf => "elf",
             Self::StateFile => "state-file",
             Self::Step => "step",
@@ -63,6 +68,10 @@ impl Target {
     /// Makes inputs and throws them, one at a time.
     fn checker(self) -> Result<Checker, String> {
         Ok(match self {
+            Self::Derivation => {
+                let derivation = derivation::Derivation::new()?;
+                Box::new(move |random| derivation.check(random))
+            }
             Self::Elf => Box::new(elf::check),
             Self::StateFile => {
                 let mut files = state_file::Files::new().map_err(|error| error.to_string())?;

@@ -15,6 +15,11 @@ fn inputs_hold(target: Target, inputs: u64) {
 }
 
 #[test]
+fn derivation() {
+    inputs_hold(Target::Derivation, 10_000);
+}
+
+#[test]
 fn elf_files() {
     inputs_hold(Target::Elf, 1_000);
 }

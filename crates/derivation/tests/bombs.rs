@@ -1,0 +1,83 @@
+//! Channels that say much with little: what they cost is what a batch may hold, not what they unpack to.
+//! A test binary of its own, because it looks at the memory of the process.
+#![cfg(target_os = "linux")]
+
+use std::io::{Read as _, Write as _};
+
+use tribunal_derivation::L1BlockRef;
+use tribunal_derivation::batch::Batch;
+use tribunal_derivation::reader::ChannelReader;
+use tribunal_rollup::registry;
+
+/// What a channel may hold (Fjord).
+const LIMIT: usize = 100_000_000;
+
+/// The most memory that this process ever had, in bytes.
+fn peak() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("Linux says it");
+    let kib = line.split_whitespace().nth(1).expect("a number");
+    1024 * kib.parse::<usize>().expect("a number")
+}
+
+/// A brotli channel of `head`, then `len` times `byte`. Made portion by portion, so that making it
+/// costs nothing either.
+fn bomb(head: &[u8], byte: u8, len: usize) -> Vec<u8> {
+    let mut out = vec![1];
+    let mut encoder = brotli::CompressorWriter::new(&mut out, 1 << 16, 5, 18);
+    encoder.write_all(head).expect("memory");
+    std::io::copy(&mut std::io::repeat(byte).take(len as u64), &mut encoder).expect("memory");
+    drop(encoder);
+    out
+}
+
+/// The header of an RLP string (0xb7) or list (0xf7) of `len` bytes.
+fn header(base: u8, len: usize) -> Vec<u8> {
+    if len < 56 {
+        return vec![base - 55 + len as u8];
+    }
+    let bytes = (len as u32).to_be_bytes();
+    let bytes = &bytes[len.leading_zeros() as usize / 8 - 4..];
+    [&[base + bytes.len() as u8][..], bytes].concat()
+}
+
+/// A singular batch whose list of transactions has `len` bytes, up to that list.
+fn singular(len: usize, after: usize) -> Vec<u8> {
+    let fields = [&[0xa0][..], &[1; 32], &[7, 0xa0], &[2; 32], &[9], &header(0xf7, len)].concat();
+    let list = [header(0xf7, fields.len() + len), fields].concat();
+    [header(0xb7, 1 + list.len() + len + after), vec![0], list].concat()
+}
+
+#[test]
+fn a_bomb_costs_no_more_than_what_it_says() {
+    let config = registry::rollup(10).expect("OP Mainnet");
+    let origin = L1BlockRef { time: 1_750_000_000, ..L1BlockRef::default() };
+    let len = 30_000_000;
+    let span = [header(0xb7, len), vec![1]].concat();
+    let transaction = [singular(len + 5, 0), header(0xb7, len)].concat();
+    // What it is, the channel, how many transactions come out of it if a batch does.
+    let bombs = [
+        ("an unknown type", bomb(&[&header(0xb7, len)[..], &[7]].concat(), 0, len - 1), None),
+        ("a string beyond the limit", bomb(&header(0xb7, LIMIT), 0, len), None),
+        ("bytes after a batch", bomb(&singular(0, len), 0, len), Some(0)),
+        ("empty transactions", bomb(&singular(len, 0), 0x80, len), Some(1)),
+        ("transactions of a byte", bomb(&singular(len, 0), 1, len), Some(1)),
+        ("one transaction", bomb(&transaction, 0, len), Some(1)),
+        ("a span of zeroes", bomb(&span, 0, len - 1), None),
+        ("a span of ones", bomb(&span, 1, len - 1), None),
+        ("a span of large numbers", bomb(&span, 0xff, len - 1), None),
+    ];
+    let before = peak();
+    for (name, bomb, expected) in bombs {
+        assert!(bomb.len() < 10_000, "{name}: {} bytes", bomb.len());
+        let mut reader = ChannelReader::default();
+        reader.open(&config, origin, bomb);
+        let found = reader.next(&config, origin).map(|batch| match batch {
+            Batch::Singular(batch) => batch.transactions.len(),
+            Batch::Span(_) => usize::MAX,
+        });
+        assert_eq!(found, expected, "{name}");
+        let cost = peak() - before;
+        assert!(cost < 16 << 20, "{name}: {} MiB", cost >> 20);
+    }
+}
