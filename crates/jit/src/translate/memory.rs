@@ -1,0 +1,368 @@
+//! Loads and stores.
+
+#![expect(clippy::useless_conversion, reason = "what dynasm! expands to converts its operands")]
+
+use dynasmrt::{DynamicLabel, DynasmApi as _, DynasmLabelApi as _, dynasm};
+use tribunal_mips64::Op;
+
+use super::Translator;
+use super::calculate::sign_extend;
+use super::groups::Way;
+use super::operands::{RAX, RCX, RDX, Value};
+use super::rare::Rare;
+use super::reading::{rs, rt, signed};
+use crate::frame::FRAME;
+use crate::window::{DELTAS_BYTES, SEGMENT_BITS, SEGMENTS, TABLE_BYTES};
+
+/// Where a value in memory is: what a host register holds, and a displacement.
+#[derive(Clone, Copy)]
+pub(super) struct At {
+    pub(super) way: Way,
+    pub(super) base: u8,
+    pub(super) offset: i32,
+}
+
+/// How a value in memory becomes one in a register.
+#[derive(Clone, Copy)]
+pub(super) enum Width {
+    Byte { signed: bool },
+    Half { signed: bool },
+    Word { signed: bool },
+    Double,
+}
+
+impl Width {
+    pub(super) fn bytes(self) -> i32 {
+        match self {
+            Self::Byte { .. } => 1,
+            Self::Half { .. } => 2,
+            Self::Word { .. } => 4,
+            Self::Double => 8,
+        }
+    }
+
+    /// Where its mask is among those of the frame.
+    fn mask(self) -> i32 {
+        mask_of(self.bytes())
+    }
+
+    /// That of a plain load or store.
+    pub(super) fn of(op: Op) -> Option<Self> {
+        Some(match op {
+            Op::Lb => Self::Byte { signed: true },
+            Op::Lbu | Op::Sb => Self::Byte { signed: false },
+            Op::Lh => Self::Half { signed: true },
+            Op::Lhu | Op::Sh => Self::Half { signed: false },
+            Op::Lw => Self::Word { signed: true },
+            Op::Lwu | Op::Sw => Self::Word { signed: false },
+            Op::Ld | Op::Sd => Self::Double,
+            _ => return None,
+        })
+    }
+}
+
+pub(super) fn mask_of(bytes: i32) -> i32 {
+    bytes.trailing_zeros() as i32 * 8
+}
+
+/// Memory.
+impl Translator<'_> {
+    /// `rax` = the address of a load or store; and the way to it, if that can be guessed.
+    pub(super) fn address(&mut self, word: u32) -> Option<Way> {
+        let (base, offset) = (rs(word), signed(word));
+        let value =
+            self.values[usize::from(base)].map(|value| value.wrapping_add_signed(offset.into()));
+        if let Value::Known(address) = value {
+            self.constant(RAX, address);
+        } else {
+            match self.read(base, RAX) {
+                RAX if offset == 0 => {}
+                RAX => match i8::try_from(offset) {
+                    Ok(offset) => dynasm!(self.code ; .arch x64 ; add rax, BYTE offset),
+                    Err(_) => dynasm!(self.code ; .arch x64 ; add rax, DWORD offset),
+                },
+                host => self.add_to(RAX, host, offset),
+            }
+        }
+        self.likely(value)
+    }
+
+    /// Goes to `otherwise` unless `rax` is in the segment of `way` and aligned.
+    fn check(&mut self, way: Way, width: Width, otherwise: DynamicLabel) {
+        let mask = FRAME.masks + width.mask();
+        if self.starts_at_zero(way) {
+            dynasm!(self.code ; .arch x64 ; test rax, QWORD [rsp + mask] ; jnz =>otherwise);
+        } else {
+            dynasm!(self.code ; .arch x64
+                ; mov rcx, rax
+                ; xor rcx, QWORD [rsp + FRAME.starts + way.near()]
+                ; test rcx, QWORD [rsp + mask]
+                ; jnz =>otherwise
+            );
+        }
+    }
+
+    /// `rcx` = the delta of the segment that `rax` is in. Goes to `otherwise` if there is none, or the
+    /// address is not aligned.
+    pub(super) fn look_up(&mut self, width: Width, otherwise: DynamicLabel) {
+        let deltas = -((TABLE_BYTES + DELTAS_BYTES) as i32);
+        if width.bytes() > 1 {
+            dynasm!(self.code ; .arch x64
+                ; test al, (width.bytes() - 1) as i8
+                ; jnz =>otherwise
+            );
+        }
+        dynasm!(self.code ; .arch x64
+            ; mov rcx, rax
+            ; shr rcx, SEGMENT_BITS as i8
+            ; cmp rcx, SEGMENTS as i32
+            ; jae =>otherwise
+            ; mov rcx, QWORD [r14 + rcx * 8 + deltas]
+            ; test rcx, rcx
+            ; jz =>otherwise
+        );
+    }
+
+    /// `to` = memory
+    pub(super) fn fetch(&mut self, At { way, base, offset }: At, width: Width, to: u8) {
+        let code = &mut self.code;
+        macro_rules! from {
+            ($op:ident $reg:ident $size:ident) => {
+                match (way, i8::try_from(offset)) {
+                    (Way::Gs, Ok(0)) => dynasm!(code ; .arch x64 ; gs $op $reg(to), $size [Rq(base)]),
+                    (Way::Gs, Ok(at)) => dynasm!(code ; .arch x64 ; gs $op $reg(to), $size [BYTE Rq(base) + at]),
+                    (Way::Gs, Err(_)) => dynasm!(code ; .arch x64 ; gs $op $reg(to), $size [Rq(base) + offset]),
+                    (Way::R13, Ok(at)) => dynasm!(code ; .arch x64 ; $op $reg(to), $size [BYTE r13 + Rq(base) + at]),
+                    (Way::R13, Err(_)) => dynasm!(code ; .arch x64 ; $op $reg(to), $size [r13 + Rq(base) + offset]),
+                    (Way::Rcx, _) => dynasm!(code ; .arch x64 ; $op $reg(to), $size [rcx + Rq(base) + offset]),
+                }
+            };
+        }
+        match width {
+            Width::Byte { signed: true } => from!(movsx Rq BYTE),
+            Width::Byte { signed: false } => from!(movzx Rd BYTE),
+            Width::Half { .. } => from!(movbe Rw WORD),
+            Width::Word { .. } => from!(movbe Rd DWORD),
+            Width::Double => from!(movbe Rq QWORD),
+        }
+        match width {
+            Width::Byte { .. } | Width::Double => {}
+            _ => self.extend(width, to),
+        }
+    }
+
+    /// Extends what was loaded into `to`.
+    pub(super) fn extend(&mut self, width: Width, to: u8) {
+        let code = &mut self.code;
+        match width {
+            Width::Byte { signed: true } => dynasm!(code ; .arch x64 ; movsx Rq(to), Rb(to)),
+            Width::Half { signed: true } => dynasm!(code ; .arch x64 ; movsx Rq(to), Rw(to)),
+            Width::Half { signed: false } => dynasm!(code ; .arch x64 ; movzx Rd(to), Rw(to)),
+            Width::Word { signed: true } => sign_extend(code, to),
+            Width::Byte { .. } | Width::Word { .. } | Width::Double => {}
+        }
+    }
+
+    /// Memory = `value`
+    pub(super) fn put(&mut self, At { way, base, offset }: At, width: Width, value: u8) {
+        let code = &mut self.code;
+        macro_rules! into {
+            ($op:ident $reg:ident $size:ident) => {
+                match (way, i8::try_from(offset)) {
+                    (Way::Gs, Ok(0)) => dynasm!(code ; .arch x64 ; gs $op $size [Rq(base)], $reg(value)),
+                    (Way::Gs, Ok(at)) => dynasm!(code ; .arch x64 ; gs $op $size [BYTE Rq(base) + at], $reg(value)),
+                    (Way::Gs, Err(_)) => dynasm!(code ; .arch x64 ; gs $op $size [Rq(base) + offset], $reg(value)),
+                    (Way::R13, Ok(at)) => dynasm!(code ; .arch x64 ; $op $size [BYTE r13 + Rq(base) + at], $reg(value)),
+                    (Way::R13, Err(_)) => dynasm!(code ; .arch x64 ; $op $size [r13 + Rq(base) + offset], $reg(value)),
+                    (Way::Rcx, _) => dynasm!(code ; .arch x64 ; $op $size [rcx + Rq(base) + offset], $reg(value)),
+                }
+            };
+        }
+        match width {
+            Width::Byte { .. } => into!(mov Rb BYTE),
+            Width::Half { .. } => into!(movbe Rw WORD),
+            Width::Word { .. } => into!(movbe Rd DWORD),
+            Width::Double => into!(movbe Rq QWORD),
+        }
+    }
+
+    /// `to` = memory at `rax`, wherever that is. Keeps `rdx` if asked to; never `rax` and `rcx`.
+    fn load_from(&mut self, likely: Option<Way>, width: Width, to: u8, keep: bool) {
+        let (from, back) = (self.code.new_dynamic_label(), self.code.new_dynamic_label());
+        match likely {
+            Some(way) => {
+                self.check(way, width, from);
+                self.fetch(At { way, base: RAX, offset: 0 }, width, to);
+            }
+            None => {
+                self.look_up(width, from);
+                self.fetch(At { way: Way::Rcx, base: RAX, offset: 0 }, width, to);
+            }
+        }
+        dynasm!(self.code ; .arch x64 ; =>back);
+        self.rare.push(Rare::Load { from, back, width, to, keep });
+    }
+
+    /// Memory at `rax`, wherever that is, = `value`
+    fn store_to(&mut self, likely: Option<Way>, width: Width, value: u8) {
+        let from = self.code.new_dynamic_label();
+        let (marked, back) = (self.code.new_dynamic_label(), self.code.new_dynamic_label());
+        match likely {
+            Some(way) => {
+                self.check(way, width, from);
+                self.check_mark(marked);
+                self.put(At { way, base: RAX, offset: 0 }, width, value);
+            }
+            None => dynasm!(self.code ; .arch x64 ; jmp =>from),
+        }
+        dynasm!(self.code ; .arch x64 ; =>back);
+        let done = (!self.in_slot).then_some(self.done + 1);
+        self.rare.push(Rare::Store { from, marked, back, width, value, done });
+    }
+
+    /// Goes to `otherwise` if the page of `rax` needs attention before a store.
+    pub(super) fn check_mark(&mut self, otherwise: DynamicLabel) {
+        dynasm!(self.code ; .arch x64
+            ; mov rcx, rax
+            ; shr rcx, 12
+            ; cmp BYTE [r14 + rcx], 0
+            ; je =>otherwise
+        );
+    }
+
+    pub(super) fn load(&mut self, op: Op, word: u32) {
+        let t = rt(word);
+        let Some(width) = Width::of(op) else {
+            let likely = self.address(word);
+            return self.load_part(op, t, likely);
+        };
+        let to = self.target(t);
+        let address = self.values[usize::from(rs(word))]
+            .map(|base| base.wrapping_add_signed(signed(word).into()));
+        match self.grouped() {
+            Some(way) => {
+                let base = self.read(rs(word), RAX);
+                self.fetch(At { way, base, offset: signed(word) }, width, to);
+            }
+            None => {
+                let likely = self.address(word);
+                self.load_from(likely, width, to, false);
+            }
+        }
+        self.write(t, to);
+        // What is there now is probably like what will be: a pointer, and into which segment.
+        if let (Width::Double, Value::Known(address) | Value::Guess(address)) = (width, address) {
+            self.values[usize::from(t)] = Value::Guess((self.request.peek)(address & !7));
+        }
+    }
+
+    /// lwl, lwr, ldl, ldr: part of a word, merged with what the register holds.
+    fn load_part(&mut self, op: Op, t: u8, likely: Option<Way>) {
+        let double = matches!(op, Op::Ldl | Op::Ldr);
+        self.align(double);
+        let width = if double { Width::Double } else { Width::Word { signed: false } };
+        self.load_from(likely, width, RAX, true);
+        self.part_shift(matches!(op, Op::Lwr | Op::Ldr), double);
+        // rax is the word, rdx the shift.
+        let kept = self.read(t, RCX);
+        if kept != RCX {
+            dynasm!(self.code ; .arch x64 ; mov rcx, Rq(kept));
+        }
+        let code = &mut self.code;
+        match op {
+            // word << shift, and the lower `shift` bits of the register
+            Op::Ldl => dynasm!(code ; .arch x64
+                ; bzhi rcx, rcx, rdx ; shlx rax, rax, rdx ; or rax, rcx
+            ),
+            Op::Lwl => dynasm!(code ; .arch x64
+                ; bzhi ecx, ecx, edx ; shlx eax, eax, edx ; or eax, ecx ; movsxd rax, eax
+            ),
+            // word >> shift, and the upper `shift` bits of the register
+            Op::Ldr => dynasm!(code ; .arch x64
+                ; shrx rax, rax, rdx
+                ; neg edx ; add edx, 64 ; mov [rsp + FRAME.scratch], rcx
+                ; bzhi rcx, rcx, rdx ; xor rcx, [rsp + FRAME.scratch] ; or rax, rcx
+            ),
+            // The upper half stays, unless the whole word is loaded.
+            _ => dynasm!(code ; .arch x64
+                ; shrx eax, eax, edx
+                ; neg edx ; add edx, 32 ; mov [rsp + FRAME.scratch], rcx
+                ; bzhi rcx, rcx, rdx ; xor rcx, [rsp + FRAME.scratch]
+                ; cmp edx, 32 ; movsxd rdx, eax
+                ; lea rax, [rax + rcx]
+                ; cmove rax, rdx
+            ),
+        }
+        self.write(t, RAX);
+    }
+
+    /// `rdx` = the address, `rax` = the address rounded down to the word
+    fn align(&mut self, double: bool) {
+        let mask = if double { -8 } else { -4 };
+        dynasm!(self.code ; .arch x64 ; mov rdx, rax ; and rax, BYTE mask);
+    }
+
+    /// `rdx` = the bits before, or behind, the byte at address `rdx` in its word
+    fn part_shift(&mut self, right: bool, double: bool) {
+        if right {
+            dynasm!(self.code ; .arch x64 ; not edx);
+        }
+        let mask = if double { 7 } else { 3 };
+        dynasm!(self.code ; .arch x64 ; and edx, BYTE mask ; shl edx, 3);
+    }
+
+    pub(super) fn store(&mut self, op: Op, word: u32) {
+        let Some(width) = Width::of(op) else {
+            let likely = self.address(word);
+            return self.store_part(op, rt(word), likely);
+        };
+        match self.grouped() {
+            Some(way) => {
+                let base = self.read(rs(word), RAX);
+                let value = self.read(rt(word), RDX);
+                self.put(At { way, base, offset: signed(word) }, width, value);
+            }
+            None => {
+                let likely = self.address(word);
+                let value = self.read(rt(word), RDX);
+                self.store_to(likely, width, value);
+            }
+        }
+    }
+
+    /// swl, swr, sdl, sdr: part of a word, the rest of it as it was.
+    fn store_part(&mut self, op: Op, t: u8, likely: Option<Way>) {
+        let double = matches!(op, Op::Sdl | Op::Sdr);
+        self.align(double);
+        let width = if double { Width::Double } else { Width::Word { signed: false } };
+        dynasm!(self.code ; .arch x64 ; mov [rsp + FRAME.scratch], rax);
+        self.load_from(likely, width, RAX, true);
+        self.part_shift(matches!(op, Op::Swr | Op::Sdr), double);
+        // rax is the word, rdx the shift.
+        let value = self.read(t, RCX);
+        if value != RCX {
+            dynasm!(self.code ; .arch x64 ; mov rcx, Rq(value));
+        }
+        let code = &mut self.code;
+        match op {
+            // The lower `shift` bits of the word stay.
+            Op::Sdr => dynasm!(code ; .arch x64
+                ; bzhi rax, rax, rdx ; shlx rdx, rcx, rdx ; or rdx, rax
+            ),
+            Op::Swr => dynasm!(code ; .arch x64
+                ; bzhi eax, eax, edx ; shlx edx, ecx, edx ; or edx, eax
+            ),
+            // The upper `shift` bits of the word stay.
+            Op::Sdl => dynasm!(code ; .arch x64
+                ; shrx rcx, rcx, rdx ; neg edx ; add edx, 64
+                ; bzhi rdx, rax, rdx ; xor rax, rdx ; or rax, rcx ; mov rdx, rax
+            ),
+            _ => dynasm!(code ; .arch x64
+                ; shrx ecx, ecx, edx ; neg edx ; add edx, 32
+                ; bzhi edx, eax, edx ; xor eax, edx ; or eax, ecx ; mov edx, eax
+            ),
+        }
+        dynasm!(self.code ; .arch x64 ; mov rax, [rsp + FRAME.scratch]);
+        self.store_to(likely, width, RDX);
+    }
+}
