@@ -6,6 +6,7 @@
 
 #![expect(unsafe_code, reason = "enters compiled code and is called back by it")]
 
+use std::convert::Infallible;
 use std::ffi::c_void;
 use std::io::{self, Write};
 
@@ -18,7 +19,7 @@ use tribunal_preimage::{Key, Oracle, OracleError};
 
 use crate::blocks::Blocks;
 use crate::code::CodeError;
-use crate::fast::Unavailable;
+use crate::fast::{Unavailable, Unread};
 use crate::frame::{Exit, Frame, Near, Pins};
 use crate::pinning::Sampler;
 use crate::translate::{CAREFUL, Request, WITHHELD, compile};
@@ -94,34 +95,29 @@ impl Compiler {
     /// # Errors
     /// Where the system does not allow it; then `machine` comes back as it was.
     pub fn new(machine: Mips64, options: Options) -> Result<Self, (Box<Mips64>, Unavailable)> {
-        let parts = || -> Result<(Window, Blocks), Reason> {
-            check_processor()?;
-            let near = Near::FIRST_GUESS;
-            let blocks = Blocks::new(Pins::new(Sampler::FIRST_GUESS), near)?;
-            Ok((Window::new(&near.segments)?, blocks))
-        };
-        match parts() {
-            Ok((window, blocks)) => {
-                let mut frame = Box::new(Frame::new(&window, load, store, step));
-                frame.set_near(blocks.near(), &window);
-                let mut core =
-                    Box::new(Core { machine: machine.move_to(window), blocks, given: 0 });
-                core.settle();
-                Ok(Self {
-                    core,
-                    frame,
-                    visits: Box::new([0; COUNTED_PLACES]),
-                    sampler: Sampler::default(),
-                    careful: false,
-                    options,
-                })
-            }
+        match Room::reserve() {
+            Ok(room) => Ok(room.furnish(options, |window| machine.move_to(window))),
             Err(reason) => Err((Box::new(machine), Unavailable(reason.to_string()))),
         }
     }
 
     /// Bytes of compiled code.
     pub fn code_bytes(&self) -> usize {
+    /// Goes on where a machine stands that is read into the memory of compiled code, with no other on
+    /// the way.
+    ///
+    /// # Errors
+    /// Where the system does not allow it; then `unread` comes back. Within: where reading fails.
+    pub fn read<U: Unread>(
+        unread: U,
+        options: Options,
+    ) -> Result<Result<Self, U::Error>, (U, Unavailable)> {
+        match Room::reserve() {
+            Ok(room) => Ok(room.try_furnish(options, |window| unread.read(window))),
+            Err(reason) => Err((unread, Unavailable(reason.to_string()))),
+        }
+    }
+
         self.core.blocks.code_bytes()
     }
 
@@ -239,6 +235,48 @@ impl Core {
         }
         stale
     }
+/// What compiled code needs, before there is a machine.
+struct Room {
+    window: Window,
+    blocks: Blocks,
+    frame: Box<Frame>,
+}
+
+impl Room {
+    fn reserve() -> Result<Self, Reason> {
+        check_processor()?;
+        let near = Near::FIRST_GUESS;
+        let blocks = Blocks::new(Pins::new(Sampler::FIRST_GUESS), near)?;
+        let window = Window::new(&near.segments)?;
+        let mut frame = Box::new(Frame::new(&window, load, store, step));
+        frame.set_near(blocks.near(), &window);
+        Ok(Self { window, blocks, frame })
+    }
+
+    fn furnish(self, options: Options, machine: impl FnOnce(Window) -> Mips64<Window>) -> Compiler {
+        let Ok(compiler) = self.try_furnish(options, |window| Ok::<_, Infallible>(machine(window)));
+        compiler
+    }
+
+    fn try_furnish<E>(
+        self,
+        options: Options,
+        machine: impl FnOnce(Window) -> Result<Mips64<Window>, E>,
+    ) -> Result<Compiler, E> {
+        let Self { window, blocks, frame } = self;
+        let mut core = Box::new(Core { machine: machine(window)?, blocks, given: 0 });
+        core.settle();
+        Ok(Compiler {
+            core,
+            frame,
+            visits: Box::new([0; COUNTED_PLACES]),
+            sampler: Sampler::default(),
+            careful: false,
+            options,
+        })
+    }
+}
+
 }
 
 /// A load that compiled code does not do itself.

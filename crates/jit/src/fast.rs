@@ -65,6 +65,18 @@ pub struct UnknownEngine {
 
 /// Why code cannot be compiled here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// A machine that is still to be read, into the memory of whatever is to run it.
+pub trait Unread {
+    /// Why it cannot be read.
+    type Error;
+
+    /// Reads it into `storage`, which is empty.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn read<S: Storage>(self, storage: S) -> Result<Mips64<S>, Self::Error>;
+}
+
 #[error("{0}")]
 pub struct Unavailable(pub(crate) String);
 
@@ -111,6 +123,26 @@ impl Engine {
 
     /// The same, with something else to compile.
     fn with<E>(
+    /// Reads a machine and goes on where it stands. What is wrong is said as by [`Engine::new`].
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read<U: Unread>(
+        kind: EngineKind,
+        unread: U,
+    ) -> Result<(Self, Option<Unavailable>), U::Error> {
+        let (unread, why) = match kind {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            EngineKind::Fast => match Compiler::read(unread, Options::default()) {
+                Ok(compiler) => return Ok((Self::Compiler(compiler?.into()), None)),
+                Err((unread, why)) => (unread, Some(why)),
+            },
+            _ => (unread, None),
+        };
+        let (engine, also) = Self::new(kind, unread.read(Pages::default())?);
+        Ok((engine, why.or(also)))
+    }
+
         kind: EngineKind,
         machine: Mips64,
         compile: impl FnOnce(Mips64) -> Result<Self, (Box<Mips64>, E)>,
@@ -131,6 +163,11 @@ impl Engine {
 
     /// Every thread, the active one first, each stack from its top.
     pub fn threads(&self) -> Vec<Thread> {
+    /// The exit code as the state holds it: before an exit, whatever it began with.
+    pub fn exit_code_byte(&self) -> u8 {
+        machine!(self, machine => machine.state().exit_code)
+    }
+
         fn of<S: Storage>(state: &State<S>) -> Vec<Thread> {
             let State { left, right, traverse_right, .. } = state;
             let stacks = if *traverse_right == 0 { [left, right] } else { [right, left] };
@@ -141,7 +178,7 @@ impl Engine {
 }
 
 impl Machine for Engine {
-    const NAME: &'static str = Mips64::<tribunal_memory::Pages>::NAME;
+    const NAME: &'static str = Mips64::<Pages>::NAME;
 
     fn step(&self) -> u64 {
         machine!(self, machine => machine.step())

@@ -19,7 +19,8 @@ use tribunal_preimage::{Key, Oracle};
 
 pub use crate::fault::{Blame, Fault};
 pub use crate::file::{
-    FileError, StateFileError, check_state_path, is_gzip, load_state, save_state, write_atomically,
+    FileError, StateFileError, check_state_path, is_gzip, load_state, load_state_with, save_state,
+    write_atomically,
 };
 pub use crate::json::to_go_json;
 pub use crate::pattern::{PatternError, StepPattern};

@@ -109,6 +109,19 @@ impl<S: Storage> Mips64<S> {
     }
 
     /// The same machine at the same moment, its memory kept by another storage, which is empty.
+    /// Reads a state of at most `max_bytes` bytes ([`Machine::state_bytes`]) into `storage`, which is
+    /// empty.
+    ///
+    /// # Errors
+    /// As [`ReadState::read_state`].
+    pub fn read_into(
+        storage: S,
+        source: &mut dyn Read,
+        max_bytes: u64,
+    ) -> Result<Self, StateFileError> {
+        state_file::read(source, storage, max_bytes).map(Self::new)
+    }
+
     pub fn move_to<T: Storage>(self, storage: T) -> Mips64<T> {
         let Self { state, preimage, statistics } = self;
         Mips64 { state: state.move_to(storage), preimage, statistics }
@@ -258,7 +271,7 @@ impl Mips64 {
 
 impl ReadState for Mips64 {
     fn read_state(source: &mut dyn Read, max_bytes: u64) -> Result<Self, StateFileError> {
-        state_file::read(source, max_bytes).map(Self::new)
+        Self::read_into(Pages::default(), source, max_bytes)
     }
 }
 

@@ -3,17 +3,18 @@
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::io::Read;
 use std::str::FromStr as _;
 use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
-use tribunal_jit::Engine;
+use tribunal_jit::{Engine, Unread};
 use tribunal_machine::{
     Events, Machine, Outcome, PreimageStop, ProofFile, RunPlan, Statistics, StepPattern, StepProof,
-    Stream, Symbols, load_state, run, save_state,
+    Stream, Symbols, load_state_with, run, save_state,
 };
-use tribunal_memory::PAGE_SIZE;
+use tribunal_memory::{PAGE_SIZE, Storage};
 use tribunal_mips64::{Mips64, Thread, VERSION_NAME};
 use tribunal_preimage::KeyKind;
 
@@ -135,11 +136,10 @@ impl Run {
             let message = "no metadata file specified, defaulting to empty metadata";
             log_vm(log, Level::Info, message, &[]);
         }
-        let machine: Mips64 = load_state(&self.input, self.machine.memory_limit())?;
-        log_vm(log, Level::Info, "Loaded input state", &[("version", &VERSION_NAME)]);
-        let code = machine.state().exit_code;
+        let state = StateFile { path: &self.input, limit: self.machine.memory_limit(), log };
         let warn = |message: &str| log_vm(log, Level::Warn, message, &[]);
-        let mut machine = self.machine.engines().start(machine, warn);
+        let mut machine = self.machine.engines().read(state, warn)?;
+        let code = machine.exit_code_byte();
 
         // Until here there was nothing to clean up: a signal may end the process as it is.
         let interrupt = Interrupt::listen()?;
@@ -299,6 +299,24 @@ fn read_preimage_stop(text: &str, stop: &mut PreimageStop) -> Result<()> {
     let invalid = || {
         Failure::input(format!("invalid --stop-at-preimage \"{text}\""))
             .hint("use the first digits of a key, and optionally @OFFSET and @STEP: 0x02ab@8@1000")
+/// The state to begin with, before it is read.
+struct StateFile<'a> {
+    path: &'a Path,
+    limit: u64,
+    log: Log,
+}
+
+impl Unread for StateFile<'_> {
+    type Error = Failure;
+
+    fn read<S: Storage>(self, storage: S) -> Result<Mips64<S>> {
+        let read = |source: &mut dyn Read| Mips64::read_into(storage, source, self.limit);
+        let machine = load_state_with(self.path, read)?;
+        log_vm(self.log, Level::Info, "Loaded input state", &[("version", &VERSION_NAME)]);
+        Ok(machine)
+    }
+}
+
     };
     let mut parts = text.split('@');
     let digits = parts.next().unwrap_or_default();
