@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use tribunal_keccak::Hash;
 
-use crate::run::{STEPS_BETWEEN_POLLS, poll};
+use crate::run::poll;
 use crate::{Events, Host, Machine, RunError, StepProof, StopOn};
 
 /// The steps to sample: some by number, and every multiple of some strides.
@@ -133,8 +133,8 @@ pub fn sample<M: Machine, E: Events<M>>(
     let mut point = points.next(machine.step());
     while let Some(step) = point {
         while machine.exit_code().is_none() && machine.step() < step {
-            poll(machine, max_bytes, events)?;
-            let halt = step.min(machine.step().saturating_add(STEPS_BETWEEN_POLLS));
+            let unwatched = poll(machine, max_bytes, events)?;
+            let halt = step.min(machine.step().saturating_add(unwatched));
             machine.run(halt, StopOn::Nothing, host)?;
         }
         if machine.step() < step {
