@@ -12,7 +12,7 @@ use std::io::{self, Write};
 
 use tribunal_keccak::Hash;
 use tribunal_machine::{
-    Fault, Host, Machine, Pause, PreimageRead, Statistics, StepProof, StopOn, Stream,
+    Fault, Host, Later, Machine, Pause, PreimageRead, Statistics, StepProof, StopOn, Stream,
 };
 use tribunal_mips64::{Mips64, State};
 use tribunal_preimage::{Key, Oracle, OracleError};
@@ -440,8 +440,18 @@ impl Machine for Compiler {
     fn write_state(&self, sink: &mut dyn Write) -> io::Result<()> {
         self.core.machine.write_state(sink)
     }
+    fn prove_step_later(&mut self, host: &mut dyn Host) -> Result<Later<StepProof>, Fault> {
+        let proof = self.core.machine.prove_step_later(host);
+        self.core.settle();
+        proof
+    }
+
 
     fn statistics(&self) -> Statistics {
         self.core.machine.statistics()
     }
 }
+    fn state_hash_later(&mut self) -> Later<Hash> {
+        self.core.machine.state_hash_later()
+    }
+

@@ -7,8 +7,10 @@ use std::io::{self, Write};
 use std::str::FromStr;
 
 use tribunal_keccak::Hash;
-use tribunal_machine::{Fault, Host, Machine, Pause, PreimageRead, Statistics, StepProof, StopOn};
-use tribunal_memory::Storage;
+use tribunal_machine::{
+    Fault, Host, Later, Machine, Pause, PreimageRead, Statistics, StepProof, StopOn,
+};
+use tribunal_memory::{Pages, Storage};
 use tribunal_mips64::{Mips64, State, Thread};
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -63,8 +65,6 @@ pub struct UnknownEngine {
     name: String,
 }
 
-/// Why code cannot be compiled here.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 /// A machine that is still to be read, into the memory of whatever is to run it.
 pub trait Unread {
     /// Why it cannot be read.
@@ -77,6 +77,8 @@ pub trait Unread {
     fn read<S: Storage>(self, storage: S) -> Result<Mips64<S>, Self::Error>;
 }
 
+/// Why code cannot be compiled here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unavailable(pub(crate) String);
 
@@ -121,8 +123,6 @@ impl Engine {
         Self::with(kind, machine, compile)
     }
 
-    /// The same, with something else to compile.
-    fn with<E>(
     /// Reads a machine and goes on where it stands. What is wrong is said as by [`Engine::new`].
     ///
     /// # Errors
@@ -143,6 +143,8 @@ impl Engine {
         Ok((engine, why.or(also)))
     }
 
+    /// The same, with something else to compile.
+    fn with<E>(
         kind: EngineKind,
         machine: Mips64,
         compile: impl FnOnce(Mips64) -> Result<Self, (Box<Mips64>, E)>,
@@ -161,13 +163,13 @@ impl Engine {
         Self::Portable(Portable::new(machine, PortableOptions::default()).into())
     }
 
-    /// Every thread, the active one first, each stack from its top.
-    pub fn threads(&self) -> Vec<Thread> {
     /// The exit code as the state holds it: before an exit, whatever it began with.
     pub fn exit_code_byte(&self) -> u8 {
         machine!(self, machine => machine.state().exit_code)
     }
 
+    /// Every thread, the active one first, each stack from its top.
+    pub fn threads(&self) -> Vec<Thread> {
         fn of<S: Storage>(state: &State<S>) -> Vec<Thread> {
             let State { left, right, traverse_right, .. } = state;
             let stacks = if *traverse_right == 0 { [left, right] } else { [right, left] };
@@ -212,12 +214,20 @@ impl Machine for Engine {
         machine!(self, machine => machine.prove_step(host))
     }
 
+    fn prove_step_later(&mut self, host: &mut dyn Host) -> Result<Later<StepProof>, Fault> {
+        machine!(self, machine => machine.prove_step_later(host))
+    }
+
     fn witness(&mut self) -> Vec<u8> {
         machine!(self, machine => machine.witness())
     }
 
     fn state_hash(&mut self) -> Hash {
         machine!(self, machine => machine.state_hash())
+    }
+
+    fn state_hash_later(&mut self) -> Later<Hash> {
+        machine!(self, machine => machine.state_hash_later())
     }
 
     fn last_preimage_read(&self) -> Option<PreimageRead> {

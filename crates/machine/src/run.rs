@@ -5,7 +5,7 @@
 
 use std::error::Error;
 
-use crate::{Fault, Host, Machine, Pause, PreimageRead, StepPattern, StepProof, StopOn};
+use crate::{Fault, Host, Later, Machine, Pause, PreimageRead, StepPattern, StepProof, StopOn};
 
 /// The most steps between two looks at the world: the limit on memory, and [`Events::poll`].
 pub const STEPS_BETWEEN_POLLS: u64 = 1 << 18;
@@ -99,7 +99,7 @@ pub trait Events<M> {
     ///
     /// # Errors
     /// Ends the run.
-    fn proof(&mut self, proof: StepProof) -> Result<(), Self::Error>;
+    fn proof(&mut self, proof: Later<StepProof>) -> Result<(), Self::Error>;
 }
 
 /// How a run ended.
@@ -164,7 +164,7 @@ pub fn run<M: Machine, E: Events<M>>(
             events.snapshot(machine).map_err(RunError::Listener)?;
         }
         let may_have_read = if plan.proof_at.matches(step) {
-            let proof = machine.prove_step(host)?;
+            let proof = machine.prove_step_later(host)?;
             events.proof(proof).map_err(RunError::Listener)?;
             true
         } else {
