@@ -43,6 +43,8 @@ pub struct Compiler {
     sampler: Sampler,
     /// The next block is to check each access by itself.
     careful: bool,
+    /// Compiled code counts its steps: see [`Compiler::recompile`].
+    counted: bool,
     options: Options,
 }
 
@@ -101,8 +103,6 @@ impl Compiler {
         }
     }
 
-    /// Bytes of compiled code.
-    pub fn code_bytes(&self) -> usize {
     /// Goes on where a machine stands that is read into the memory of compiled code, with no other on
     /// the way.
     ///
@@ -118,7 +118,20 @@ impl Compiler {
         }
     }
 
+    /// Bytes of compiled code.
+    pub fn code_bytes(&self) -> usize {
         self.core.blocks.code_bytes()
+    }
+
+    /// Throws away what is compiled, and goes on with code that counts its steps or, to measure what
+    /// that costs, with code that does not. Of such a run only the end means anything: its steps have
+    /// no numbers, it cannot be stopped, and it must not change its own code.
+    #[doc(hidden)]
+    pub fn recompile(&mut self, counted: bool) {
+        self.counted = counted;
+        let Core { machine, blocks, .. } = &mut *self.core;
+        let (pins, near) = (Pins::new(*blocks.pins().guests()), blocks.near());
+        blocks.clear(machine.state_mut().memory.storage_mut(), pins, near);
     }
 
     /// The block at `pc`, compiled now if it is warm.
@@ -150,6 +163,7 @@ impl Compiler {
             pins: blocks.pins(),
             near: blocks.near(),
             careful,
+            counted: self.counted,
             shared: blocks.shared(),
         };
         let compiled = compile(&request);
@@ -221,20 +235,6 @@ impl Compiler {
     }
 }
 
-impl Core {
-    /// Takes notice of what a step of the reference changed.
-    #[inline]
-    fn settle(&mut self) -> bool {
-        let Self { machine, blocks, .. } = self;
-        let reserved = machine.state().reservation.address;
-        let window = machine.state_mut().memory.storage_mut();
-        window.watch_reservation(reserved);
-        let mut stale = false;
-        for address in window.take_code_writes() {
-            stale |= blocks.invalidate(address, window);
-        }
-        stale
-    }
 /// What compiled code needs, before there is a machine.
 struct Room {
     window: Window,
@@ -272,11 +272,26 @@ impl Room {
             visits: Box::new([0; COUNTED_PLACES]),
             sampler: Sampler::default(),
             careful: false,
+            counted: true,
             options,
         })
     }
 }
 
+impl Core {
+    /// Takes notice of what a step of the reference changed.
+    #[inline]
+    fn settle(&mut self) -> bool {
+        let Self { machine, blocks, .. } = self;
+        let reserved = machine.state().reservation.address;
+        let window = machine.state_mut().memory.storage_mut();
+        window.watch_reservation(reserved);
+        let mut stale = false;
+        for address in window.take_code_writes() {
+            stale |= blocks.invalidate(address, window);
+        }
+        stale
+    }
 }
 
 /// A load that compiled code does not do itself.
@@ -425,12 +440,22 @@ impl Machine for Compiler {
         proof
     }
 
+    fn prove_step_later(&mut self, host: &mut dyn Host) -> Result<Later<StepProof>, Fault> {
+        let proof = self.core.machine.prove_step_later(host);
+        self.core.settle();
+        proof
+    }
+
     fn witness(&mut self) -> Vec<u8> {
         self.core.machine.witness()
     }
 
     fn state_hash(&mut self) -> Hash {
         self.core.machine.state_hash()
+    }
+
+    fn state_hash_later(&mut self) -> Later<Hash> {
+        self.core.machine.state_hash_later()
     }
 
     fn last_preimage_read(&self) -> Option<PreimageRead> {
@@ -440,18 +465,8 @@ impl Machine for Compiler {
     fn write_state(&self, sink: &mut dyn Write) -> io::Result<()> {
         self.core.machine.write_state(sink)
     }
-    fn prove_step_later(&mut self, host: &mut dyn Host) -> Result<Later<StepProof>, Fault> {
-        let proof = self.core.machine.prove_step_later(host);
-        self.core.settle();
-        proof
-    }
-
 
     fn statistics(&self) -> Statistics {
         self.core.machine.statistics()
     }
 }
-    fn state_hash_later(&mut self) -> Later<Hash> {
-        self.core.machine.state_hash_later()
-    }
-

@@ -247,11 +247,17 @@ impl Translator<'_> {
         dynasm!(self.code ; .arch x64 ; mov ecx, how ; jmp extern exit.addr());
     }
 
+    /// Gives back the steps from `done` on.
+    pub(super) fn give_back(&mut self, done: usize) {
+        if self.request.counted {
+            dynasm!(self.code ; .arch x64 ; add r15, (self.steps - done) as i32);
+        }
+    }
+
     /// Gives back the steps from `done` on, and leaves.
     pub(super) fn leave_early(&mut self, done: usize, how: Exit) {
         let pc = self.request.pc.wrapping_add(done as u64 * 4);
-        let left = self.steps - done;
-        dynasm!(self.code ; .arch x64 ; add r15, left as i32);
+        self.give_back(done);
         self.swap_back();
         self.leave(pc, how as i32);
     }

@@ -81,7 +81,8 @@ impl Translator<'_> {
                 self.leave_early(done, Exit::Interpret);
             }
             Rare::Taken { from, done, target } => {
-                dynasm!(self.code ; .arch x64 ; =>from ; add r15, (self.steps - done) as i32);
+                dynasm!(self.code ; .arch x64 ; =>from);
+                self.give_back(done);
                 self.link_to(target);
             }
             Rare::Stale { from, done } => {
@@ -89,7 +90,8 @@ impl Translator<'_> {
                 self.leave_early(done, Exit::Dispatch);
             }
             Rare::Careful { from, done } => {
-                dynasm!(self.code ; .arch x64 ; =>from ; add r15, (self.steps - done) as i32);
+                dynasm!(self.code ; .arch x64 ; =>from);
+                self.give_back(done);
                 let pc = self.request.pc.wrapping_add(done as u64 * 4);
                 self.link_to(pc | CAREFUL);
             }
