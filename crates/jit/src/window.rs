@@ -322,12 +322,7 @@ impl Window {
             // SAFETY: `find` answers with a byte of one of the pieces, and a word that is aligned
             // lies in it as a whole.
             Some(at) => u64::from_be(unsafe { at.cast::<u64>().read() }),
-            None => match self.beyond.page(address / PAGE_SIZE as u64) {
-                Some(page) => {
-                    u64::from_be_bytes(page.as_chunks().0[address as usize % PAGE_SIZE / 8])
-                }
-                None => 0,
-            },
+            None => self.beyond.peek(address),
         }
     }
 }
@@ -340,6 +335,10 @@ impl Storage for Window {
             Some(at) => u64::from_be(unsafe { at.cast::<u64>().read() }),
             None => self.beyond.word(address),
         }
+    }
+
+    fn peek(&self, address: u64) -> u64 {
+        Self::peek(self, address)
     }
 
     #[inline]
@@ -485,6 +484,7 @@ mod tests {
                 }
                 for address in edges() {
                     assert_eq!(window.word(address), pages.word(address), "{address:#x}");
+                    assert_eq!(window.peek(address), pages.peek(address), "{address:#x}");
                     assert_eq!(window.instruction(address + 4), pages.instruction(address + 4));
                 }
                 assert!(window.pages().eq(pages.pages()), "the same pages in the same order");

@@ -126,9 +126,7 @@ impl<S: Storage> Memory<S> {
 
     /// The 8-byte word at `address`, like [`Memory::word`], for those who only look.
     pub fn peek(&self, address: u64) -> u64 {
-        let offset = address as usize % PAGE_SIZE / 8;
-        let page = self.storage.page(page_index(address));
-        page.map_or(0, |page| u64::from_be_bytes(page.as_chunks().0[offset]))
+        self.storage.peek(address)
     }
 
     /// Makes the page `index` (an address divided by 4096) exist.

@@ -1,6 +1,6 @@
 //! What keeps the bytes of a memory. Knows nothing of hashes.
 
-use crate::PageData;
+use crate::{PAGE_SIZE, PageData, page_index};
 
 /// Keeps pages, and which of their leaves changed.
 ///
@@ -9,6 +9,13 @@ use crate::PageData;
 pub trait Storage {
     /// The 8-byte big-endian word at `address`; the low three bits of `address` are ignored.
     fn word(&mut self, address: u64) -> u64;
+
+    /// The word at `address`, as [`Storage::word`] has it, for those who only look.
+    fn peek(&self, address: u64) -> u64 {
+        let page = self.page(page_index(address));
+        let offset = address as usize % PAGE_SIZE / 8;
+        page.map_or(0, |page| u64::from_be_bytes(page.as_chunks().0[offset]))
+    }
 
     /// The 4-byte instruction at `address`; the low two bits of `address` are ignored.
     fn instruction(&mut self, address: u64) -> u32;
