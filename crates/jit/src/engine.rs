@@ -186,7 +186,7 @@ impl Compiler {
         // of `core.machine`; both live as long as `core`. `load` and `store` expect a `Core`, and
         // nothing else refers to it while compiled code runs.
         unsafe { enter.call(frame, block) };
-        // Below zero, if the next block was not to run whatever is left.
+        // Below zero, if what came next was not to run whatever is left.
         let withheld = frame.budget > u64::MAX / 2;
         let left = frame.budget.wrapping_add(if withheld { WITHHELD } else { 0 });
         let state = core.machine.state_mut();
@@ -389,7 +389,7 @@ impl turns::Blocks for Compiler {
         }
         let block = self.block(pc, careful)?;
         let left = self.enter(block, budget);
-        if matches!(left, Left::WithTooFew(_)) {
+        if matches!(left, Left::WithTooFew(_)) && self.sampler.is_due() {
             self.sample();
         }
         Some(left)

@@ -15,12 +15,17 @@ const INSTRUCTIONS: u64 = 24;
 /// Samples after which to look at them for the first time. Then at four times as many, and so on.
 const FIRST_LOOK: u64 = 48;
 
+/// After the first look, one chance in so many is taken: by then a sample tells little that is new.
+const CHANCES: u64 = 8;
+
 #[derive(Debug)]
 pub(crate) struct Sampler {
     uses: [u64; 32],
     accesses: [u64; SEGMENTS],
     samples: u64,
     next_look: u64,
+    /// Interruptions so far.
+    chances: u64,
 }
 
 /// Counts the registers that an instruction names.
@@ -45,13 +50,26 @@ pub(crate) fn count_uses(op: Op, word: u32, uses: &mut [u64; 32]) {
 
 impl Default for Sampler {
     fn default() -> Self {
-        Self { uses: [0; 32], accesses: [0; SEGMENTS], samples: 0, next_look: FIRST_LOOK }
+        Self {
+            uses: [0; 32],
+            accesses: [0; SEGMENTS],
+            samples: 0,
+            next_look: FIRST_LOOK,
+            chances: 0,
+        }
     }
 }
 
 impl Sampler {
     /// What most programs use most: the stack pointer, results, arguments, the return address.
     pub(crate) const FIRST_GUESS: [u8; Pins::COUNT] = [29, 2, 3, 4, 5, 6, 7, 31, 1];
+
+    /// Whether to look at this interruption.
+    #[inline]
+    pub(crate) fn is_due(&mut self) -> bool {
+        self.chances += 1;
+        self.samples < FIRST_LOOK || self.chances.is_multiple_of(CHANCES)
+    }
 
     /// Looks at the code at `pc`, where the run was interrupted. True if it is time to think again.
     pub(crate) fn sample<S: Storage>(

@@ -26,10 +26,13 @@ use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi as _, DynasmLabelApi as _, VecAssembler, dynasm};
 use tribunal_mips64::Op;
 
-use self::groups::Group;
+use self::groups::{Group, Member};
 use self::operands::Value;
 use self::rare::Rare;
-use self::reading::{End, Item, is_zero_extension, loop_pins, rd, read_block, rt};
+use self::reading::{
+    End, Item, Reading, base_of_scaled_sum, is_zero_extension, loop_pins, rd, read_block, rt,
+    shift_amount,
+};
 use crate::frame::{Exit, FRAME, Near, Pins, Swap};
 
 type Assembler = VecAssembler<X64Relocation>;
@@ -143,8 +146,8 @@ pub(crate) struct NewLink {
     pub(crate) target: u64,
 }
 
-/// Taken off the steps left by a delay slot that may have made code stale, so that the next block does
-/// not run. More than there ever are.
+/// Taken off the steps left by a delay slot that may have made code stale, so that what comes next
+/// does not run. More than there ever are.
 pub(crate) const WITHHELD: u64 = 1 << 62;
 
 /// Marks the address of a careful block where the addresses of blocks are told apart.
@@ -156,15 +159,16 @@ pub(crate) fn compile(request: &Request<'_>) -> Compiled {
         let word = (request.peek)(pc & !7);
         (word >> if pc & 4 == 0 { 32 } else { 0 }) as u32
     };
-    let (items, end) = read_block(request, fetch);
-    let steps = items.iter().map(Item::steps).sum();
+    let reading = read_block(request, fetch);
+    let steps = reading.items.iter().map(Item::steps).sum();
     let mut code = Assembler::new_with_capacity(request.at.addr(), 1024, 0, 0, 32, 0, 32);
     let top = code.new_dynamic_label();
-    let (pins, swaps) = loop_pins(request, &items);
+    let (pins, swaps) = loop_pins(request, &reading);
     let mut translator = Translator {
         code,
         request,
         steps,
+        round: reading.instructions.max(1),
         done: 0,
         in_slot: false,
         pins,
@@ -180,12 +184,12 @@ pub(crate) fn compile(request: &Request<'_>) -> Compiled {
     };
     translator.values[0] = Value::Known(0);
     if !request.careful {
-        translator.find_groups(&items);
+        translator.find_groups(&reading.items);
     }
-    translator.block(&items, end);
+    translator.block(&reading);
     let Translator { mut code, links, .. } = translator;
     let code = code.take().expect("every label of a block is bound");
-    Compiled { code, instructions: steps, links }
+    Compiled { code, instructions: reading.instructions, links }
 }
 
 struct Translator<'a> {
@@ -193,6 +197,8 @@ struct Translator<'a> {
     request: &'a Request<'a>,
     /// Steps of the whole block.
     steps: usize,
+    /// Those of a loop that is laid out several times: once.
+    round: usize,
     /// Instructions before the one being translated.
     done: usize,
     in_slot: bool,
@@ -209,18 +215,21 @@ struct Translator<'a> {
     flags: Option<(u8, bool)>,
     groups: Vec<Group>,
     /// For each instruction, its group.
-    members: Vec<Option<usize>>,
+    members: Vec<Option<Member>>,
     rare: Vec<Rare>,
     links: Vec<NewLink>,
 }
 
 impl Translator<'_> {
-    fn block(&mut self, items: &[Item], end: End) {
+    fn block(&mut self, reading: &Reading) {
         for Swap { host, out, guest } in self.swaps.clone() {
             dynasm!(self.code ; .arch x64
                 ; mov [rsp + FRAME.register(out)], Rq(host)
                 ; mov Rq(host), [rsp + FRAME.register(guest)]
             );
+        }
+        if reading.is_loop {
+            self.check_what_stays(&reading.items);
         }
         let top = self.top;
         dynasm!(self.code ; .arch x64 ; =>top);
@@ -233,7 +242,7 @@ impl Translator<'_> {
             dynasm!(self.code ; .arch x64 ; jl =>from);
             self.rare.push(Rare::Budget { from });
         }
-        let mut rest = items;
+        let mut rest = &reading.items[..];
         while let [item, after @ ..] = rest {
             rest = after;
             match (*item, after.first()) {
@@ -250,18 +259,27 @@ impl Translator<'_> {
                     self.done += 2;
                     rest = &after[1..];
                 }
+                (
+                    Item::Plain { word, op: Op::Dsll },
+                    Some(&Item::Plain { word: next, op: Op::Daddu }),
+                ) if let Some(base) = base_of_scaled_sum(word, next) => {
+                    self.add_scaled(rd(next), base, rt(word), shift_amount(word));
+                    self.flags = None;
+                    self.done += 2;
+                    rest = &after[1..];
+                }
                 (Item::Plain { word, op }, _) => {
                     self.instruction(op, word);
                     self.done += 1;
                 }
-                (Item::Branch { word, op, slot, slot_op, goes_on }, _) => {
-                    self.branch(op, word, slot_op, slot, goes_on);
+                (Item::Branch { word, op, slot, slot_op, on }, _) => {
+                    self.branch(op, word, slot_op, slot, on);
                     self.in_slot = false;
                     self.done += 1;
                 }
             }
         }
-        match end {
+        match reading.end {
             End::FallsThrough => self.link_to(self.pc()),
             End::Interpreted => {
                 let pc = self.pc();
@@ -277,8 +295,13 @@ impl Translator<'_> {
         }
     }
 
-    /// Where the instruction being translated is.
+    /// Where the instruction being translated is, or, at the end, the one behind the block.
     fn pc(&self) -> u64 {
-        self.request.pc.wrapping_add(self.done as u64 * 4)
+        self.pc_of(self.done)
+    }
+
+    fn pc_of(&self, done: usize) -> u64 {
+        let place = if self.steps > self.round { done % self.round } else { done };
+        self.request.pc.wrapping_add(place as u64 * 4)
     }
 }

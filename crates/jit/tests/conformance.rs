@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use tribunal_conformance::assemble::{before, special};
+use tribunal_conformance::assemble::{NOP, ZERO, before, bne, daddiu, dsll, immediate, special};
 use tribunal_conformance::{RecordingHost, Vector, failures, lockstep, read_vectors, run_vector};
 use tribunal_jit::{Compiler, Options};
 use tribunal_machine::{Machine as _, StopOn};
@@ -39,31 +39,77 @@ fn random_programs_run_as_on_the_reference() {
 
 /// Instructions that compiled code takes together, with operands for which it may not.
 #[test]
-fn pairs_that_almost_clear_the_upper_half_run_as_on_the_reference() {
+fn pairs_that_are_taken_together_run_as_on_the_reference() {
     const DSLL32: u32 = 0x3c;
     const DSRL32: u32 = 0x3e;
+    const DADDU: u32 = 0x2d;
     const REGISTERS: [u32; 4] = [0, 2, 3, 29];
-    for choice in 0..64 {
-        let [s, t, d] = [choice % 4, choice / 4 % 4, choice / 16].map(|place| REGISTERS[place]);
-        for (first, second) in [(0, 0), (0, 1), (1, 0), (31, 31)] {
+    for choice in 0..256 {
+        let [a, b, c, d] = [choice % 4, choice / 4 % 4, choice / 16 % 4, choice / 64]
+            .map(|place| REGISTERS[place]);
+        for (first, second) in [(0, 0), (0, 1), (1, 0), (2, 0), (3, 0), (4, 0), (31, 31)] {
             let words = [
-                special(DSLL32, 0, s, t, first),
-                special(DSRL32, 0, t, d, second),
+                special(DSLL32, 0, a, b, first),
+                special(DSRL32, 0, b, c, second),
+                dsll(b, a, first),
+                special(DADDU, b, c, d, 0),
+                dsll(d, c, first),
+                special(DADDU, a, d, d, 0),
                 special(DSLL32, 0, 2, 3, first),
                 special(DSRL32, 0, 3, 2, second),
+                dsll(21, 20, first),
+                special(DADDU, 21, 22, 21, 0),
             ];
             let mut state = before(0x1000, &words);
             let thread = state.left.top_mut().unwrap();
-            for register in [2, 3, 29] {
+            for register in [2, 3, 20, 21, 22, 29] {
                 thread.registers[register] = 0x8765_4321_fedc_ba98 ^ (register as u64) << 36;
             }
             let mut reference = Mips64::new(state.clone());
             let mut compiled = compiler(state, Options { warm: 0, ..Options::default() });
             let host = &mut RecordingHost::default();
-            reference.run(4, StopOn::Nothing, host).unwrap();
-            compiled.run(4, StopOn::Nothing, host).unwrap();
-            let what = format!("s {s}, t {t}, d {d}, by {first} and {second}");
+            reference.run(10, StopOn::Nothing, host).unwrap();
+            compiled.run(10, StopOn::Nothing, host).unwrap();
+            let what = format!("registers {a}, {b}, {c}, {d}; shifts {first} and {second}");
             assert_eq!(reference.witness(), compiled.witness(), "{what}");
+        }
+    }
+}
+
+/// A loop that is laid out several times and stores into its own instructions, from the delay slot
+/// and from elsewhere, in any round.
+#[test]
+fn a_loop_that_changes_itself_runs_as_on_the_reference() {
+    const DADDU: u32 = 0x2d;
+    const SW: u32 = 0x2b;
+    // Register 4 counts down, 5 moves ahead, 7 counts up, 8 adds up.
+    let (count, ahead, add) = (daddiu(4, 4, -1), daddiu(5, 5, 4), daddiu(7, 7, 1));
+    let sum = special(DADDU, 7, 8, 8, 0);
+    let back = |place: i16| bne(4, ZERO, -place - 1);
+    let store = immediate(SW, 5, 6, 0);
+    let in_slot = [count, ahead, add, sum, back(4), store, NOP, NOP];
+    let outside = [count, ahead, add, store, sum, back(5), NOP, NOP];
+    for words in [in_slot, outside] {
+        for far in 0..40 {
+            for new in [daddiu(7, 7, 0x100), NOP, daddiu(4, 4, 0)] {
+                let mut state = before(0x1000, &words);
+                let thread = state.left.top_mut().unwrap();
+                thread.registers[4] = 60;
+                // Reaches the loop's third instruction in round `far`, and goes on through the rest.
+                thread.registers[5] = 0x1008 - 4 * far;
+                thread.registers[6] = u64::from(new);
+                let mut reference = Mips64::new(state.clone());
+                let mut compiled = compiler(state, Options { warm: 0, ..Options::default() });
+                let host = &mut RecordingHost::default();
+                for stop in [3, 50, 51, 200, 300] {
+                    let expected =
+                        reference.run(stop, StopOn::Nothing, host).map_err(|e| e.to_string());
+                    let actual =
+                        compiled.run(stop, StopOn::Nothing, host).map_err(|e| e.to_string());
+                    assert_eq!(expected, actual);
+                    assert_eq!(reference.witness(), compiled.witness(), "round {far}, step {stop}");
+                }
+            }
         }
     }
 }

@@ -7,27 +7,14 @@ use tribunal_mips64::Op;
 
 use super::operands::{Place, RAX};
 use super::rare::Rare;
-use super::reading::{branch_target, is_nothing, rd, rs, rt, written};
+use super::reading::{Condition, On, branch_target, is_nothing, is_store, rd, rs, rt, written};
 use super::{NewLink, Translator};
 use crate::frame::{Exit, FRAME, Swap};
 use crate::window::TABLE_BYTES;
 
-/// When a branch is taken.
-#[derive(Clone, Copy)]
-enum Condition {
-    Always,
-    Never,
-    Equal,
-    NotEqual,
-    Negative,
-    NotNegative,
-    Positive,
-    NotPositive,
-}
-
 /// Branches.
 impl Translator<'_> {
-    pub(super) fn branch(&mut self, op: Op, word: u32, slot_op: Op, slot: u32, goes_on: bool) {
+    pub(super) fn branch(&mut self, op: Op, word: u32, slot_op: Op, slot: u32, on: On) {
         let flags = self.flags.take();
         let pc = self.pc();
         let behind = pc.wrapping_add(4);
@@ -61,20 +48,11 @@ impl Translator<'_> {
                 self.link_to(jump);
             }
             _ => {
-                let condition = match op {
-                    Op::Beq if s == t => Condition::Always,
-                    Op::Bne if s == t => Condition::Never,
-                    Op::Beq => Condition::Equal,
-                    Op::Bne => Condition::NotEqual,
-                    Op::Bltz | Op::Bltzal if s == 0 => Condition::Never,
-                    Op::Bgez | Op::Bgezal if s == 0 => Condition::Always,
-                    Op::Blez if s == 0 => Condition::Always,
-                    Op::Bgtz if s == 0 => Condition::Never,
-                    Op::Bltz | Op::Bltzal => Condition::Negative,
-                    Op::Bgez | Op::Bgezal => Condition::NotNegative,
-                    Op::Blez => Condition::NotPositive,
-                    Op::Bgtz => Condition::Positive,
-                    _ => Condition::Never,
+                let condition = Condition::of(op, word);
+                // The block goes on with the more likely way; the other is jumped to.
+                let (jump_if, jump_to) = match on {
+                    On::Taken => (condition.opposite(), pc.wrapping_add(8)),
+                    On::Left | On::NotTaken => (condition, target),
                 };
                 let links = matches!(op, Op::Bltzal | Op::Bgezal);
                 let two = matches!(op, Op::Beq | Op::Bne);
@@ -82,10 +60,9 @@ impl Translator<'_> {
                     register != 0 && (slot_writes == register || links && register == 31)
                 };
                 let early = clobbered(s) || two && clobbered(t);
-                let depends = !matches!(condition, Condition::Always | Condition::Never);
-                if early && depends {
+                if early && condition.is_open() {
                     self.compare(s, t, two);
-                    self.keep_condition(condition);
+                    self.keep_condition(jump_if);
                 }
                 self.link_and_slot(if links { 31 } else { 0 }, pc, slot_op, slot);
                 match condition {
@@ -93,13 +70,13 @@ impl Translator<'_> {
                     Condition::Never => return self.link_to(pc.wrapping_add(8)),
                     _ => {}
                 }
-                let again = self.is_top(target) && !goes_on;
-                let taken = if again { self.top } else { self.code.new_dynamic_label() };
+                let again = on == On::Left && self.is_top(target);
+                let away = if again { self.top } else { self.code.new_dynamic_label() };
                 let one = if s == 0 { t } else { s };
                 match flags {
                     _ if early => dynasm!(self.code ; .arch x64
                         ; cmp BYTE [rsp + FRAME.condition], 0
-                        ; jne =>taken
+                        ; jne =>away
                     ),
                     // What was compared a moment ago.
                     Some((register, signed))
@@ -108,32 +85,40 @@ impl Translator<'_> {
                             && (s == 0 || t == 0)
                             && is_nothing(slot_op, slot) =>
                     {
-                        match (condition, signed) {
+                        match (jump_if, signed) {
                             (Condition::NotEqual, true) => {
-                                dynasm!(self.code ; .arch x64 ; jl =>taken)
+                                dynasm!(self.code ; .arch x64 ; jl =>away)
                             }
                             (Condition::NotEqual, false) => {
-                                dynasm!(self.code ; .arch x64 ; jb =>taken)
+                                dynasm!(self.code ; .arch x64 ; jb =>away)
                             }
-                            (_, true) => dynasm!(self.code ; .arch x64 ; jge =>taken),
-                            (_, false) => dynasm!(self.code ; .arch x64 ; jae =>taken),
+                            (_, true) => dynasm!(self.code ; .arch x64 ; jge =>away),
+                            (_, false) => dynasm!(self.code ; .arch x64 ; jae =>away),
                         }
                     }
                     _ => {
                         self.compare(s, t, two);
-                        self.jump_if(condition, taken);
+                        self.jump_if(jump_if, away);
                     }
                 }
-                if again {
-                    self.link_to(pc.wrapping_add(8));
-                } else if goes_on {
-                    self.rare.push(Rare::Taken { from: taken, done: self.done + 1, target });
-                } else if self.swaps.is_empty() {
-                    self.add_link(taken, target);
-                    self.link_to(pc.wrapping_add(8));
-                } else {
-                    self.rare.push(Rare::Taken { from: taken, done: self.steps, target });
-                    self.link_to(pc.wrapping_add(8));
+                let done = self.done + 1;
+                match on {
+                    On::Taken | On::NotTaken => {
+                        self.rare.push(Rare::Away { from: away, done, target: jump_to });
+                        if is_store(slot_op) {
+                            let from = self.code.new_dynamic_label();
+                            dynasm!(self.code ; .arch x64 ; test r15, r15 ; js =>from);
+                            self.rare.push(Rare::Stale { from, done });
+                        }
+                    }
+                    On::Left => {
+                        if !again && self.swaps.is_empty() {
+                            self.add_link(away, target);
+                        } else if !again {
+                            self.rare.push(Rare::Away { from: away, done, target });
+                        }
+                        self.link_to(pc.wrapping_add(8));
+                    }
                 }
             }
         }
@@ -247,17 +232,17 @@ impl Translator<'_> {
         dynasm!(self.code ; .arch x64 ; mov ecx, how ; jmp extern exit.addr());
     }
 
-    /// Gives back the steps from `done` on.
-    pub(super) fn give_back(&mut self, done: usize) {
+    /// Gives back steps that were taken off at the head, and that the block does not take.
+    pub(super) fn give_back(&mut self, steps: usize) {
         if self.request.counted {
-            dynasm!(self.code ; .arch x64 ; add r15, (self.steps - done) as i32);
+            dynasm!(self.code ; .arch x64 ; add r15, steps as i32);
         }
     }
 
     /// Gives back the steps from `done` on, and leaves.
     pub(super) fn leave_early(&mut self, done: usize, how: Exit) {
-        let pc = self.request.pc.wrapping_add(done as u64 * 4);
-        self.give_back(done);
+        let pc = self.pc_of(done);
+        self.give_back(self.steps - done);
         self.swap_back();
         self.leave(pc, how as i32);
     }

@@ -320,7 +320,39 @@ impl Translator<'_> {
     }
 
     fn shift_left(&mut self, d: u8, t: u8, by: u8) {
-        self.unary(d, t, |code, to| dynasm!(code ; .arch x64 ; shl Rq(to), by as i8));
+        match (self.pins.host(t), self.target(d)) {
+            (Some(from), to) if from != to && (1..=3).contains(&by) => {
+                self.scaled(to, None, from, by);
+                self.write(d, to);
+            }
+            _ => self.unary(d, t, |code, to| dynasm!(code ; .arch x64 ; shl Rq(to), by as i8)),
+        }
+    }
+
+    /// `d` = `s` + (`t` << `by`), for a shift of 1 to 3
+    pub(super) fn add_scaled(&mut self, d: u8, s: u8, t: u8, by: u8) {
+        let base = self.read(s, RDX);
+        let index = self.read(t, RCX);
+        let to = self.target(d);
+        self.scaled(to, Some(base), index, by);
+        // Where that points to, the base tells.
+        let value = Value::Unknown.plus(self.values[usize::from(s)]);
+        self.write(d, to);
+        self.values[usize::from(d)] = value;
+    }
+
+    /// `to` = `base` + (`index` << `by`)
+    fn scaled(&mut self, to: u8, base: Option<u8>, index: u8, by: u8) {
+        self.fresh = [None; 2];
+        let code = &mut self.code;
+        match (base, by) {
+            (None, 1) => dynasm!(code ; .arch x64 ; lea Rq(to), [Rq(index) + Rq(index)]),
+            (None, 2) => dynasm!(code ; .arch x64 ; lea Rq(to), [NOSPLIT Rq(index) * 4]),
+            (None, _) => dynasm!(code ; .arch x64 ; lea Rq(to), [NOSPLIT Rq(index) * 8]),
+            (Some(base), 1) => dynasm!(code ; .arch x64 ; lea Rq(to), [Rq(base) + Rq(index) * 2]),
+            (Some(base), 2) => dynasm!(code ; .arch x64 ; lea Rq(to), [Rq(base) + Rq(index) * 4]),
+            (Some(base), _) => dynasm!(code ; .arch x64 ; lea Rq(to), [Rq(base) + Rq(index) * 8]),
+        }
     }
 
     fn shift_right(&mut self, d: u8, t: u8, by: u8) {

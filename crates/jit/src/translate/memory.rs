@@ -67,35 +67,70 @@ pub(super) fn mask_of(bytes: i32) -> i32 {
 
 /// Memory.
 impl Translator<'_> {
-    /// `rax` = the address of a load or store; and the way to it, if that can be guessed.
-    pub(super) fn address(&mut self, word: u32) -> Option<Way> {
+    /// The host register that holds the address of a load or store, maybe `rax`; and the way to it,
+    /// if that can be guessed.
+    fn address(&mut self, word: u32) -> (u8, Option<Way>) {
         let (base, offset) = (rs(word), signed(word));
-        let value =
-            self.values[usize::from(base)].map(|value| value.wrapping_add_signed(offset.into()));
-        if let Value::Known(address) = value {
-            self.constant(RAX, address);
-        } else {
-            match self.read(base, RAX) {
-                RAX if offset == 0 => {}
-                RAX => match i8::try_from(offset) {
+        let value = self.address_value(word);
+        let host = match (value, self.pins.host(base)) {
+            (_, Some(host)) if offset == 0 => host,
+            (Value::Known(address), _) => {
+                self.constant(RAX, address);
+                RAX
+            }
+            (_, Some(host)) => {
+                self.add_to(RAX, host, offset);
+                RAX
+            }
+            (_, None) => {
+                self.read(base, RAX);
+                match i8::try_from(offset) {
+                    Ok(0) => {}
                     Ok(offset) => dynasm!(self.code ; .arch x64 ; add rax, BYTE offset),
                     Err(_) => dynasm!(self.code ; .arch x64 ; add rax, DWORD offset),
-                },
-                host => self.add_to(RAX, host, offset),
+                }
+                RAX
             }
-        }
-        self.likely(value)
+        };
+        (host, self.likely(value))
     }
 
-    /// Goes to `otherwise` unless `rax` is in the segment of `way` and aligned.
-    fn check(&mut self, way: Way, width: Width, otherwise: DynamicLabel) {
+    /// What is known of the address of a load or store.
+    fn address_value(&self, word: u32) -> Value {
+        let base = self.values[usize::from(rs(word))];
+        base.map(|base| base.wrapping_add_signed(signed(word).into()))
+    }
+
+    /// Where a load or store finds what it accesses, if that needs no check here.
+    fn checked(&mut self, word: u32, width: Width) -> Option<At> {
+        let offset = signed(word);
+        if let Value::Known(address) = self.address_value(word)
+            && address.is_multiple_of(width.bytes() as u64)
+            && let Some(way) = self.likely(Value::Known(address))
+        {
+            if let Some(base) = self.pins.host(rs(word)) {
+                return Some(At { way, base, offset });
+            }
+            self.constant(RAX, address);
+            return Some(At { way, base: RAX, offset: 0 });
+        }
+        let way = self.grouped(rs(word))?;
+        let base = self.read(rs(word), RAX);
+        Some(At { way, base, offset })
+    }
+
+    /// Goes to `otherwise` unless `address` is in the segment of `way` and aligned.
+    fn check(&mut self, way: Way, address: u8, width: Width, otherwise: DynamicLabel) {
         let mask = FRAME.masks + width.mask();
         if self.starts_at_zero(way) {
-            dynasm!(self.code ; .arch x64 ; test rax, QWORD [rsp + mask] ; jnz =>otherwise);
+            dynasm!(self.code ; .arch x64
+                ; test Rq(address), QWORD [rsp + mask]
+                ; jnz =>otherwise
+            );
         } else {
             dynasm!(self.code ; .arch x64
-                ; mov rcx, rax
-                ; xor rcx, QWORD [rsp + FRAME.starts + way.near()]
+                ; mov rcx, QWORD [rsp + FRAME.starts + way.near()]
+                ; xor rcx, Rq(address)
                 ; test rcx, QWORD [rsp + mask]
                 ; jnz =>otherwise
             );
@@ -186,44 +221,45 @@ impl Translator<'_> {
         }
     }
 
-    /// `to` = memory at `rax`, wherever that is. Keeps `rdx` if asked to; never `rax` and `rcx`.
-    fn load_from(&mut self, likely: Option<Way>, width: Width, to: u8, keep: bool) {
+    /// `to` = memory at `address`, wherever that is. Keeps `rdx` if asked to; never `rax` and `rcx`.
+    fn load_from(&mut self, likely: Option<Way>, address: u8, width: Width, to: u8, keep: bool) {
         let (from, back) = (self.code.new_dynamic_label(), self.code.new_dynamic_label());
         match likely {
             Some(way) => {
-                self.check(way, width, from);
-                self.fetch(At { way, base: RAX, offset: 0 }, width, to);
+                self.check(way, address, width, from);
+                self.fetch(At { way, base: address, offset: 0 }, width, to);
             }
             None => {
+                self.move_host(RAX, address);
                 self.look_up(width, from);
                 self.fetch(At { way: Way::Rcx, base: RAX, offset: 0 }, width, to);
             }
         }
         dynasm!(self.code ; .arch x64 ; =>back);
-        self.rare.push(Rare::Load { from, back, width, to, keep });
+        self.rare.push(Rare::Load { from, back, address, width, to, keep });
     }
 
-    /// Memory at `rax`, wherever that is, = `value`
-    fn store_to(&mut self, likely: Option<Way>, width: Width, value: u8) {
+    /// Memory at `address`, wherever that is, = `value`
+    fn store_to(&mut self, likely: Option<Way>, address: u8, width: Width, value: u8) {
         let from = self.code.new_dynamic_label();
         let (marked, back) = (self.code.new_dynamic_label(), self.code.new_dynamic_label());
         match likely {
             Some(way) => {
-                self.check(way, width, from);
-                self.check_mark(marked);
-                self.put(At { way, base: RAX, offset: 0 }, width, value);
+                self.check(way, address, width, from);
+                self.check_mark(address, marked);
+                self.put(At { way, base: address, offset: 0 }, width, value);
             }
             None => dynasm!(self.code ; .arch x64 ; jmp =>from),
         }
         dynasm!(self.code ; .arch x64 ; =>back);
         let done = (!self.in_slot).then_some(self.done + 1);
-        self.rare.push(Rare::Store { from, marked, back, width, value, done });
+        self.rare.push(Rare::Store { from, marked, back, address, width, value, done });
     }
 
-    /// Goes to `otherwise` if the page of `rax` needs attention before a store.
-    pub(super) fn check_mark(&mut self, otherwise: DynamicLabel) {
+    /// Goes to `otherwise` if the page of `address` needs attention before a store.
+    pub(super) fn check_mark(&mut self, address: u8, otherwise: DynamicLabel) {
         dynasm!(self.code ; .arch x64
-            ; mov rcx, rax
+            ; mov rcx, Rq(address)
             ; shr rcx, 12
             ; cmp BYTE [r14 + rcx], 0
             ; je =>otherwise
@@ -233,35 +269,30 @@ impl Translator<'_> {
     pub(super) fn load(&mut self, op: Op, word: u32) {
         let t = rt(word);
         let Some(width) = Width::of(op) else {
-            let likely = self.address(word);
-            return self.load_part(op, t, likely);
+            let (address, likely) = self.address(word);
+            return self.load_part(op, t, address, likely);
         };
         let to = self.target(t);
-        let address = self.values[usize::from(rs(word))]
-            .map(|base| base.wrapping_add_signed(signed(word).into()));
-        match self.grouped() {
-            Some(way) => {
-                let base = self.read(rs(word), RAX);
-                self.fetch(At { way, base, offset: signed(word) }, width, to);
-            }
-            None => {
-                let likely = self.address(word);
-                self.load_from(likely, width, to, false);
-            }
+        let value = self.address_value(word);
+        if let Some(at) = self.checked(word, width) {
+            self.fetch(at, width, to);
+        } else {
+            let (address, likely) = self.address(word);
+            self.load_from(likely, address, width, to, false);
         }
         self.write(t, to);
         // What is there now is probably like what will be: a pointer, and into which segment.
-        if let (Width::Double, Value::Known(address) | Value::Guess(address)) = (width, address) {
+        if let (Width::Double, Value::Known(address) | Value::Guess(address)) = (width, value) {
             self.values[usize::from(t)] = Value::Guess((self.request.peek)(address & !7));
         }
     }
 
     /// lwl, lwr, ldl, ldr: part of a word, merged with what the register holds.
-    fn load_part(&mut self, op: Op, t: u8, likely: Option<Way>) {
+    fn load_part(&mut self, op: Op, t: u8, address: u8, likely: Option<Way>) {
         let double = matches!(op, Op::Ldl | Op::Ldr);
-        self.align(double);
+        self.align(address, double);
         let width = if double { Width::Double } else { Width::Word { signed: false } };
-        self.load_from(likely, width, RAX, true);
+        self.load_from(likely, RAX, width, RAX, true);
         self.part_shift(matches!(op, Op::Lwr | Op::Ldr), double);
         // rax is the word, rdx the shift.
         let kept = self.read(t, RCX);
@@ -297,9 +328,11 @@ impl Translator<'_> {
     }
 
     /// `rdx` = the address, `rax` = the address rounded down to the word
-    fn align(&mut self, double: bool) {
+    fn align(&mut self, address: u8, double: bool) {
         let mask = if double { -8 } else { -4 };
-        dynasm!(self.code ; .arch x64 ; mov rdx, rax ; and rax, BYTE mask);
+        dynasm!(self.code ; .arch x64 ; mov rdx, Rq(address));
+        self.move_host(RAX, address);
+        dynasm!(self.code ; .arch x64 ; and rax, BYTE mask);
     }
 
     /// `rdx` = the bits before, or behind, the byte at address `rdx` in its word
@@ -313,30 +346,27 @@ impl Translator<'_> {
 
     pub(super) fn store(&mut self, op: Op, word: u32) {
         let Some(width) = Width::of(op) else {
-            let likely = self.address(word);
-            return self.store_part(op, rt(word), likely);
+            let (address, likely) = self.address(word);
+            return self.store_part(op, rt(word), address, likely);
         };
-        match self.grouped() {
-            Some(way) => {
-                let base = self.read(rs(word), RAX);
-                let value = self.read(rt(word), RDX);
-                self.put(At { way, base, offset: signed(word) }, width, value);
-            }
-            None => {
-                let likely = self.address(word);
-                let value = self.read(rt(word), RDX);
-                self.store_to(likely, width, value);
-            }
+        if let Some(way) = self.grouped(rs(word)) {
+            let base = self.read(rs(word), RAX);
+            let value = self.read(rt(word), RDX);
+            self.put(At { way, base, offset: signed(word) }, width, value);
+        } else {
+            let (address, likely) = self.address(word);
+            let value = self.read(rt(word), RDX);
+            self.store_to(likely, address, width, value);
         }
     }
 
     /// swl, swr, sdl, sdr: part of a word, the rest of it as it was.
-    fn store_part(&mut self, op: Op, t: u8, likely: Option<Way>) {
+    fn store_part(&mut self, op: Op, t: u8, address: u8, likely: Option<Way>) {
         let double = matches!(op, Op::Sdl | Op::Sdr);
-        self.align(double);
+        self.align(address, double);
         let width = if double { Width::Double } else { Width::Word { signed: false } };
         dynasm!(self.code ; .arch x64 ; mov [rsp + FRAME.scratch], rax);
-        self.load_from(likely, width, RAX, true);
+        self.load_from(likely, RAX, width, RAX, true);
         self.part_shift(matches!(op, Op::Swr | Op::Sdr), double);
         // rax is the word, rdx the shift.
         let value = self.read(t, RCX);
@@ -363,6 +393,6 @@ impl Translator<'_> {
             ),
         }
         dynasm!(self.code ; .arch x64 ; mov rax, [rsp + FRAME.scratch]);
-        self.store_to(likely, width, RDX);
+        self.store_to(likely, RAX, width, RDX);
     }
 }

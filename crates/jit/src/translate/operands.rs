@@ -109,6 +109,13 @@ impl Translator<'_> {
         }
     }
 
+    /// `to` = `from`, both of the host.
+    pub(super) fn move_host(&mut self, to: u8, from: u8) {
+        if from != to {
+            dynasm!(self.code ; .arch x64 ; mov Rq(to), Rq(from));
+        }
+    }
+
     /// `to` = `register`
     pub(super) fn copy(&mut self, to: u8, register: u8) {
         let from = self.read(register, to);

@@ -1,7 +1,5 @@
 //! Code that is out of the way of the usual: behind the block, and jumped to when it is needed.
 
-#![expect(clippy::useless_conversion, reason = "what dynasm! expands to converts its operands")]
-
 use dynasmrt::{DynamicLabel, DynasmApi as _, DynasmLabelApi as _, dynasm};
 
 use super::groups::Way;
@@ -24,6 +22,7 @@ pub(super) enum Rare {
     Load {
         from: DynamicLabel,
         back: DynamicLabel,
+        address: u8,
         width: Width,
         to: u8,
         keep: bool,
@@ -34,13 +33,14 @@ pub(super) enum Rare {
         /// The page needs attention.
         marked: DynamicLabel,
         back: DynamicLabel,
+        address: u8,
         width: Width,
         value: u8,
-        /// The instruction behind the store, unless that is certain to leave the block.
+        /// The instruction behind the store, unless that is where a branch leads.
         done: Option<usize>,
     },
-    /// A branch in the middle that is taken after all.
-    Taken {
+    /// A branch in the middle that goes the less likely way.
+    Away {
         from: DynamicLabel,
         done: usize,
         target: u64,
@@ -54,6 +54,7 @@ pub(super) enum Rare {
     Careful {
         from: DynamicLabel,
         done: usize,
+        give_back: usize,
     },
     /// A link whose target is not compiled.
     Link {
@@ -80,24 +81,24 @@ impl Translator<'_> {
                 dynasm!(self.code ; .arch x64 ; =>from);
                 self.leave_early(done, Exit::Interpret);
             }
-            Rare::Taken { from, done, target } => {
+            Rare::Away { from, done, target } => {
                 dynasm!(self.code ; .arch x64 ; =>from);
-                self.give_back(done);
+                self.give_back(self.steps - done);
                 self.link_to(target);
             }
             Rare::Stale { from, done } => {
                 dynasm!(self.code ; .arch x64 ; =>from);
                 self.leave_early(done, Exit::Dispatch);
             }
-            Rare::Careful { from, done } => {
+            Rare::Careful { from, done, give_back } => {
                 dynasm!(self.code ; .arch x64 ; =>from);
-                self.give_back(done);
-                let pc = self.request.pc.wrapping_add(done as u64 * 4);
-                self.link_to(pc | CAREFUL);
+                self.give_back(give_back);
+                self.link_to(self.pc_of(done) | CAREFUL);
             }
-            Rare::Load { from, back, width, to, keep } => {
+            Rare::Load { from, back, address, width, to, keep } => {
                 let call = self.code.new_dynamic_label();
                 dynasm!(self.code ; .arch x64 ; =>from);
+                self.move_host(RAX, address);
                 self.look_up(width, call);
                 self.fetch(At { way: Way::Rcx, base: RAX, offset: 0 }, width, to);
                 dynasm!(self.code ; .arch x64 ; jmp =>back ; =>call);
@@ -111,35 +112,29 @@ impl Translator<'_> {
                 if keep {
                     dynasm!(self.code ; .arch x64 ; mov rdx, [rsp + FRAME.kept]);
                 }
-                if to != RAX {
-                    dynasm!(self.code ; .arch x64 ; mov Rq(to), rax);
-                }
+                self.move_host(to, RAX);
                 self.extend(width, to);
                 dynasm!(self.code ; .arch x64 ; jmp =>back);
             }
-            Rare::Store { from, marked, back, width, value, done } => {
+            Rare::Store { from, marked, back, address, width, value, done } => {
                 dynasm!(self.code ; .arch x64 ; =>from);
+                self.move_host(RAX, address);
                 self.look_up(width, marked);
-                self.check_mark(marked);
+                self.check_mark(RAX, marked);
                 self.look_up(width, marked);
                 self.put(At { way: Way::Rcx, base: RAX, offset: 0 }, width, value);
                 dynasm!(self.code ; .arch x64 ; jmp =>back ; =>marked);
-                if value != RDX {
-                    dynasm!(self.code ; .arch x64 ; mov rdx, Rq(value));
-                }
+                self.move_host(RAX, address);
+                self.move_host(RDX, value);
                 dynasm!(self.code ; .arch x64
                     ; mov ecx, width.bytes()
                     ; call extern shared.store.addr()
                 );
+                dynasm!(self.code ; .arch x64 ; test eax, eax ; jz =>back);
                 match done {
-                    Some(done) => {
-                        dynasm!(self.code ; .arch x64 ; test eax, eax ; jz =>back);
-                        self.leave_early(done, Exit::Dispatch);
-                    }
-                    // The branch comes first; the block that it leads to finds no steps left.
+                    Some(done) => self.leave_early(done, Exit::Dispatch),
+                    // The branch comes first; what it leads to finds no steps left.
                     None => dynasm!(self.code ; .arch x64
-                        ; test eax, eax
-                        ; jz =>back
                         ; mov rcx, QWORD WITHHELD as i64
                         ; sub r15, rcx
                         ; jmp =>back

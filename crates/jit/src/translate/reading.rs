@@ -8,8 +8,42 @@ use super::{MAX_BRANCHES, MAX_INSTRUCTIONS, Request};
 use crate::frame::{Pins, Swap};
 use crate::pinning::count_uses;
 
-/// Reads a block: on behind branches that lead forward, as if they were not taken.
-pub(super) fn read_block(request: &Request<'_>, fetch: impl Fn(u64) -> u32) -> (Vec<Item>, End) {
+/// The most times that a loop is laid out one behind the other.
+const MAX_COPIES: usize = 4;
+
+/// A block.
+pub(super) struct Reading {
+    pub(super) items: Vec<Item>,
+    pub(super) end: End,
+    /// Its instructions, each counted once.
+    pub(super) instructions: usize,
+    /// Whether a branch leads back to where it begins.
+    pub(super) is_loop: bool,
+}
+
+/// Reads a block: on behind branches that lead forward, as if they were not taken; a short loop
+/// several times, as if it were not left.
+pub(super) fn read_block(request: &Request<'_>, fetch: impl Fn(u64) -> u32) -> Reading {
+    let (mut items, end) = read_once(request, fetch);
+    let instructions: usize = items.iter().map(Item::steps).sum();
+    let last = request.pc.wrapping_add(instructions as u64 * 4).wrapping_sub(8);
+    let is_loop = !request.careful
+        && matches!(items[..], [.., Item::Branch { word, op, on: On::Left, .. }]
+            if Condition::of(op, word).is_open() && branch_target(last, word) == request.pc);
+    if is_loop {
+        let copies = request.max_steps.min(MAX_INSTRUCTIONS) / instructions;
+        let once = items.clone();
+        for _ in 1..copies.min(MAX_COPIES) {
+            if let Some(Item::Branch { on, .. }) = items.last_mut() {
+                *on = On::Taken;
+            }
+            items.extend(&once);
+        }
+    }
+    Reading { items, end, instructions, is_loop }
+}
+
+fn read_once(request: &Request<'_>, fetch: impl Fn(u64) -> u32) -> (Vec<Item>, End) {
     let limit = request.max_steps.min(MAX_INSTRUCTIONS);
     let (mut items, mut steps, mut branches) = (Vec::new(), 0, 0);
     while steps < limit {
@@ -34,9 +68,9 @@ pub(super) fn read_block(request: &Request<'_>, fetch: impl Fn(u64) -> u32) -> (
             return (items, End::Interpreted);
         };
         branches += 1;
-        // Behind a store that may change the code, nothing of the block may follow.
-        let goes_on = falls_through(op, word) && !is_store(slot_op) && branches < MAX_BRANCHES;
-        items.push(Item::Branch { word, op, slot, slot_op, goes_on });
+        let goes_on = falls_through(op, word) && branches < MAX_BRANCHES;
+        let on = if goes_on { On::NotTaken } else { On::Left };
+        items.push(Item::Branch { word, op, slot, slot_op, on });
         steps += 2;
         if !goes_on {
             return (items, End::Left);
@@ -46,9 +80,9 @@ pub(super) fn read_block(request: &Request<'_>, fetch: impl Fn(u64) -> u32) -> (
 }
 
 /// The pins for a block: if it is a loop, those that suit it, and what is different about them.
-pub(super) fn loop_pins(request: &Request<'_>, items: &[Item]) -> (Pins, Vec<Swap>) {
-    let (mut uses, mut steps, mut is_loop) = ([0; 32], 0, false);
-    for item in items {
+pub(super) fn loop_pins(request: &Request<'_>, reading: &Reading) -> (Pins, Vec<Swap>) {
+    let mut uses = [0; 32];
+    for item in &reading.items {
         match *item {
             // What the reference does within a block, it does with the pins of all blocks.
             Item::Plain { op, .. } if is_atomic(op) => return (request.pins.clone(), Vec::new()),
@@ -56,18 +90,10 @@ pub(super) fn loop_pins(request: &Request<'_>, items: &[Item]) -> (Pins, Vec<Swa
             Item::Branch { word, op, slot, slot_op, .. } => {
                 count_uses(op, word, &mut uses);
                 count_uses(slot_op, slot, &mut uses);
-                let pc = request.pc.wrapping_add(steps as u64 * 4);
-                let conditional = matches!(op.row().syntax, Syntax::RsRtBranch | Syntax::RsBranch);
-                is_loop |= conditional && branch_target(pc, word) == request.pc;
             }
         }
-        steps += item.steps();
     }
-    if is_loop && !request.careful {
-        request.pins.for_loop(&uses)
-    } else {
-        (request.pins.clone(), Vec::new())
-    }
+    if reading.is_loop { request.pins.for_loop(&uses) } else { (request.pins.clone(), Vec::new()) }
 }
 
 /// Where a conditional branch at `pc` leads.
@@ -75,31 +101,78 @@ pub(super) fn branch_target(pc: u64, word: u32) -> u64 {
     pc.wrapping_add(4).wrapping_add_signed(i64::from(signed(word)) << 2)
 }
 
+/// When a branch is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    Always,
+    Never,
+    Equal,
+    NotEqual,
+    Negative,
+    NotNegative,
+    Positive,
+    NotPositive,
+}
+
+impl Condition {
+    /// That of a branch.
+    pub(super) fn of(op: Op, word: u32) -> Self {
+        let (s, t) = (rs(word), rt(word));
+        match op {
+            Op::Beq if s == t => Self::Always,
+            Op::Beq => Self::Equal,
+            Op::Bne if s != t => Self::NotEqual,
+            Op::Blez | Op::Bgez | Op::Bgezal if s == 0 => Self::Always,
+            Op::Blez => Self::NotPositive,
+            Op::Bgez | Op::Bgezal => Self::NotNegative,
+            Op::Bgtz if s != 0 => Self::Positive,
+            Op::Bltz | Op::Bltzal if s != 0 => Self::Negative,
+            // Those that stay are branches to nowhere, the reserved ones among them; jumps have none.
+            _ => Self::Never,
+        }
+    }
+
+    /// When a branch is not taken.
+    pub(super) fn opposite(self) -> Self {
+        match self {
+            Self::Always => Self::Never,
+            Self::Never => Self::Always,
+            Self::Equal => Self::NotEqual,
+            Self::NotEqual => Self::Equal,
+            Self::Negative => Self::NotNegative,
+            Self::NotNegative => Self::Negative,
+            Self::Positive => Self::NotPositive,
+            Self::NotPositive => Self::Positive,
+        }
+    }
+
+    /// Whether it depends on registers.
+    pub(super) fn is_open(self) -> bool {
+        !matches!(self, Self::Always | Self::Never)
+    }
+}
+
 /// Whether it is a branch that probably is not taken: a condition, and a way forward.
 fn falls_through(op: Op, word: u32) -> bool {
-    let forward = signed(word) > 0;
-    match op {
-        Op::Beq | Op::Bne => forward && rs(word) != rt(word),
-        Op::Blez | Op::Bgtz | Op::Bltz | Op::Bgez => forward && rs(word) != 0,
-        _ => false,
-    }
+    signed(word) > 0 && Condition::of(op, word).is_open() && !matches!(op, Op::Bltzal | Op::Bgezal)
 }
 
 /// An instruction, or a branch with what stands in its delay slot.
 #[derive(Clone, Copy)]
 pub(super) enum Item {
-    Plain {
-        word: u32,
-        op: Op,
-    },
-    /// `goes_on`: the block does, where it is not taken.
-    Branch {
-        word: u32,
-        op: Op,
-        slot: u32,
-        slot_op: Op,
-        goes_on: bool,
-    },
+    Plain { word: u32, op: Op },
+    Branch { word: u32, op: Op, slot: u32, slot_op: Op, on: On },
+}
+
+/// Where a block goes on behind a branch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum On {
+    /// Nowhere: the branch ends it.
+    Left,
+    /// With the instruction that follows, if the branch is not taken.
+    NotTaken,
+    /// With the loop's first instruction, if the branch is taken.
+    Taken,
 }
 
 impl Item {
@@ -128,6 +201,15 @@ pub(super) fn is_zero_extension(first: u32, second: u32) -> bool {
         && shift_amount(second) == 0
         && rd(first) == rt(second)
         && rd(first) == rd(second)
+}
+
+/// If a dsll by 1 to 3 and then a daddu add a multiple to a base, and do nothing else: the base.
+pub(super) fn base_of_scaled_sum(first: u32, second: u32) -> Option<u8> {
+    let scaled = rd(first);
+    let base = if rs(second) == scaled { rt(second) } else { rs(second) };
+    let is_one = (rs(second) == scaled) != (rt(second) == scaled);
+    (is_one && scaled != 0 && rd(second) == scaled && (1..=3).contains(&shift_amount(first)))
+        .then_some(base)
 }
 
 /// Whether blocks hold this instruction.
@@ -160,6 +242,7 @@ pub(super) fn is_nothing(op: Op, word: u32) -> bool {
 pub(super) fn written(op: Op, word: u32) -> u8 {
     match op.row().syntax {
         Syntax::RtRsSigned | Syntax::RtRsUnsigned | Syntax::RtUnsigned => rt(word),
+        Syntax::RsRtBranch | Syntax::RsBranch | Syntax::Jump => 0,
         Syntax::RtOffset if is_store(op) => 0,
         Syntax::RtOffset => rt(word),
         _ => rd(word),
