@@ -131,16 +131,16 @@ impl Engine {
         kind: EngineKind,
         unread: U,
     ) -> Result<(Self, Option<Unavailable>), U::Error> {
-        let (unread, why) = match kind {
+        match kind {
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
             EngineKind::Fast => match Compiler::read(unread, Options::default()) {
-                Ok(compiler) => return Ok((Self::Compiler(compiler?.into()), None)),
-                Err((unread, why)) => (unread, Some(why)),
+                Ok(compiler) => Ok((Self::Compiler(compiler?.into()), None)),
+                Err((unread, why)) => {
+                    Ok((Self::portable(unread.read(Pages::default())?), Some(why)))
+                }
             },
-            _ => (unread, None),
-        };
-        let (engine, also) = Self::new(kind, unread.read(Pages::default())?);
-        Ok((engine, why.or(also)))
+            _ => Ok(Self::new(kind, unread.read(Pages::default())?)),
+        }
     }
 
     /// The same, with something else to compile.
