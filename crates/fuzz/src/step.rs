@@ -236,10 +236,10 @@ fn check_words(before: &State, after: &State) -> Result<(), String> {
     let mut old = before.memory.pages().peekable();
     for (index, data) in after.memory.pages() {
         let is_old = old.peek().is_some_and(|&(next, _)| next == index);
-        let was = if is_old { old.next().map_or(&zero, |(_, data)| data) } else { &zero };
+        let was = old.next_if(|_| is_old).map_or(zero, |(_, data)| *data);
         let is_written = written.iter().any(|address| address >> 12 == index);
         ensure(is_old || is_written, || format!("page {index:#x} comes from nowhere"))?;
-        if data == was {
+        if *data == was {
             continue;
         }
         for (place, (now, was)) in data.as_chunks::<8>().0.iter().zip(was.as_chunks().0).enumerate()
@@ -406,7 +406,7 @@ fn rebuild(state: &State) -> State {
     let mut memory = Memory::new();
     for (index, data) in state.memory.pages() {
         memory.touch(index);
-        memory.write(index << 12, data);
+        memory.write(index << 12, &*data);
     }
     State {
         memory,

@@ -157,7 +157,7 @@ impl Compiler {
             pc,
             max_steps: self.options.max_block.min(room),
             registers: &state.active_stack().top()?.registers,
-            peek: &|address| memory.storage().peek(address),
+            peek: &|address| memory.peek(address),
             at,
             links: blocks.links(),
             pins: blocks.pins(),
@@ -364,7 +364,6 @@ fn check_processor() -> Result<(), Reason> {
     /// In the second word of hardware capabilities: user code may set the base of gs.
     const FSGSBASE: usize = 1 << 1;
     for (has, name) in [
-        (is_x86_feature_detected!("movbe"), "movbe"),
         (is_x86_feature_detected!("bmi1"), "bmi1"),
         (is_x86_feature_detected!("bmi2"), "bmi2"),
         (is_x86_feature_detected!("lzcnt"), "lzcnt"),

@@ -9,6 +9,7 @@ use std::mem::offset_of;
 
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynasmApi as _, VecAssembler, dynasm};
+use tribunal_mips64::HEAP_START;
 
 use crate::translate::Shared;
 use crate::window::{SEGMENT_BITS, TABLE_END, Window};
@@ -31,13 +32,13 @@ pub(crate) struct Frame {
     store: CallBack,
     step: StepCall,
     marks: *mut u8,
-    /// Where the segments of `gs` and `r13` begin, and what is added to addresses in them.
-    starts: [u64; 2],
-    deltas: [u64; 2],
+    /// Where the segments begin that are [`Near`], and what is added to addresses in them.
+    starts: [u64; Near::COUNT],
+    deltas: [u64; Near::COUNT],
     /// Bits that no offset into a segment has, for each width: 1, 2, 4 and 8 bytes.
     masks: [u64; 4],
     /// What a base has to be at least, as a number to be added to it.
-    negated_bounds: [u64; 2],
+    negated_bounds: [u64; Near::COUNT],
     table_mask: u64,
     // Of no meaning outside of one instruction or of entering and leaving.
     condition: u64,
@@ -60,6 +61,7 @@ pub(crate) struct Offsets {
     pub(crate) lo: i32,
     pub(crate) hi: i32,
     pub(crate) starts: i32,
+    pub(crate) deltas: i32,
     pub(crate) masks: i32,
     pub(crate) negated_bounds: i32,
     pub(crate) table_mask: i32,
@@ -73,6 +75,7 @@ pub(crate) const FRAME: Offsets = Offsets {
     lo: offset_of!(Frame, lo) as i32,
     hi: offset_of!(Frame, hi) as i32,
     starts: offset_of!(Frame, starts) as i32,
+    deltas: offset_of!(Frame, deltas) as i32,
     masks: offset_of!(Frame, masks) as i32,
     negated_bounds: offset_of!(Frame, negated_bounds) as i32,
     table_mask: offset_of!(Frame, table_mask) as i32,
@@ -105,10 +108,10 @@ impl Frame {
             store,
             step,
             marks: window.marks(),
-            starts: [0; 2],
-            deltas: [0; 2],
+            starts: [0; Near::COUNT],
+            deltas: [0; Near::COUNT],
             masks: [0, 1, 3, 7].map(|low| !((1 << SEGMENT_BITS) - 1) | low),
-            negated_bounds: [0; 2],
+            negated_bounds: [0; Near::COUNT],
             table_mask: !(TABLE_END - 1) | 3,
             condition: 0,
             target: 0,
@@ -121,7 +124,7 @@ impl Frame {
 }
 
 impl Frame {
-    /// Lets `gs` and `r13` lead to these segments, both of which have a piece.
+    /// Lets code reach these segments, all of which have a piece.
     pub(crate) fn set_near(&mut self, near: Near, window: &Window) {
         for (which, segment) in near.segments.into_iter().enumerate() {
             let start = (segment as u64) << SEGMENT_BITS;
@@ -132,18 +135,21 @@ impl Frame {
     }
 }
 
-/// The two segments that code has at hand: that of `gs`, and that of `r13`.
+/// The segments that code has at hand: that of `gs`, that of `r13`, and one whose delta is in the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Near {
     /// The segments.
-    pub(crate) segments: [usize; 2],
-    /// Which of them is accessed more: a pointer of which nothing is known probably leads there.
+    pub(crate) segments: [usize; Near::COUNT],
+    /// Which of them is accessed most: a pointer of which nothing is known probably leads there.
     pub(crate) usual: usize,
 }
 
 impl Near {
-    /// The program's own segment, and that of its first stack.
-    pub(crate) const FIRST_GUESS: Self = Self { segments: [0, 63], usual: 0 };
+    pub(crate) const COUNT: usize = 3;
+
+    /// The program's own segment, that of its first stack, and that of its heap.
+    pub(crate) const FIRST_GUESS: Self =
+        Self { segments: [0, 63, (HEAP_START >> SEGMENT_BITS) as usize], usual: 0 };
 }
 
 /// Why compiled code was left. From [`Exit::FIRST_LINK`] on the number is that of a link.

@@ -112,11 +112,13 @@ impl Sampler {
         };
         let mut order: Vec<usize> = (0..SEGMENTS).filter(|segment| has_piece(*segment)).collect();
         order.sort_by_key(|segment| std::cmp::Reverse(self.accesses[*segment]));
-        let mut segments = *order.first_chunk()?;
-        // To test for segment 0 is cheaper, in the first place.
-        segments.sort_unstable();
+        let mut segments: [usize; Near::COUNT] = *order.first_chunk()?;
+        // To test for segment 0 is cheaper, in the first place; the last place is a little dearer.
+        segments[..2].sort_unstable();
         let usual = segments.iter().position(|segment| *segment == order[0])?;
-        let accessed = |near: &[usize; 2]| near.iter().map(|segment| self.accesses[*segment]).sum();
+        let accessed = |near: &[usize; Near::COUNT]| {
+            near.iter().zip([8, 8, 7]).map(|(near, worth)| self.accesses[*near] * worth).sum()
+        };
         let worth = |now: u64, best: u64| best * 10 > now * 11;
         (worth(used(pinned), used(&registers))
             || worth(accessed(&near.segments), accessed(&segments)))

@@ -121,8 +121,8 @@ impl Portable {
             if pc > u64::MAX - PAGE_SIZE as u64 || !code.may_decode(pc) {
                 return None;
             }
-            let page = memory.page(pc / PAGE_SIZE as u64)?;
-            Some(u32::from_be_bytes(page.as_chunks().0[pc as usize % PAGE_SIZE / 4]))
+            let word = memory.has_page(pc / PAGE_SIZE as u64).then(|| memory.peek(pc))?;
+            Some((word >> if pc & 4 == 0 { 32 } else { 0 }) as u32)
         };
         fetch(pc)?;
         let blocks = &mut self.blocks;

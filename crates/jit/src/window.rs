@@ -19,11 +19,17 @@
 //! nothing else that compiled code could reach, and it always reaches what the guest means. Whatever
 //! has no piece is kept in ordinary pages and reached through [`Storage`].
 //!
+//! A piece holds each aligned word of 8 bytes as this processor would: its value, least significant
+//! byte first, while the guest means it most significant byte first. So a double is read and written
+//! as it is, and the byte at a guest address lies at that address with its three lowest bits turned
+//! around: in the same word, so in the same piece. Bytes leave and enter in the guest's order.
+//!
 //! Pages are reserved, not allocated: the kernel hands one out when it is first written to, and
 //! reads zeroes until then, as the machine wants it. There is no fault to handle.
 
 #![expect(unsafe_code, reason = "maps guest memory and reads it by address; see above")]
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};
@@ -109,6 +115,9 @@ pub(crate) struct Window {
 // SAFETY: the mappings belong to the window alone; nothing of them is tied to a thread.
 unsafe impl Send for Window {}
 
+/// A page as it lies there.
+type RawPage = [u64; PAGE_SIZE / 8];
+
 #[derive(Debug)]
 struct Page {
     index: u64,
@@ -116,7 +125,7 @@ struct Page {
     /// How often it was hashed, up to 2.
     hashed: u8,
     /// What it held when it was last hashed, if it is hashed often and has changed since.
-    before: Option<Box<PageData>>,
+    before: Option<Box<RawPage>>,
 }
 
 /// Why there is no window.
@@ -237,8 +246,8 @@ impl Window {
         // What would be the margin may have been written to already.
         let margin = (segment as u64 + 1) << (SEGMENT_BITS - 12);
         let mut margin = margin..margin + MARGIN / PAGE_SIZE as u64;
-        let taken = neighbours.iter().any(has_piece)
-            || margin.any(|index| self.beyond.page(index).is_some());
+        let taken =
+            neighbours.iter().any(has_piece) || margin.any(|index| self.beyond.has_page(index));
         if taken || self.add_piece(segment).is_err() {
             // What has been written to without a piece stays without.
             self.without |= 1 << segment;
@@ -262,7 +271,7 @@ impl Window {
 
     /// A page in the pieces is about to be written to.
     #[cold]
-    fn note_write(&mut self, index: u64, start: *const PageData) {
+    fn note_write(&mut self, index: u64, start: *const RawPage) {
         let slot = self.create(index);
         let page = &mut self.pages[slot as usize];
         if !page.is_changed {
@@ -315,15 +324,13 @@ impl Window {
 }
 
 impl Window {
-    /// The word at `address` rounded down, for those who only look.
-    pub(crate) fn peek(&self, address: u64) -> u64 {
-        let address = address & !7;
-        match self.find(address) {
-            // SAFETY: `find` answers with a byte of one of the pieces, and a word that is aligned
-            // lies in it as a whole.
-            Some(at) => u64::from_be(unsafe { at.cast::<u64>().read() }),
-            None => self.beyond.peek(address),
-        }
+    /// The page `index` as it lies there, if it is in a piece and exists.
+    fn raw_page(&self, index: u64) -> Option<&RawPage> {
+        self.slots.get(&index)?;
+        let at = self.find(index * PAGE_SIZE as u64)?;
+        // SAFETY: a whole page of a piece. Nothing writes to it while the window is borrowed:
+        // compiled code runs only for who holds it exclusively.
+        Some(unsafe { &*at.cast() })
     }
 }
 
@@ -331,21 +338,27 @@ impl Storage for Window {
     #[inline]
     fn word(&mut self, address: u64) -> u64 {
         match self.find(address & !7) {
-            // SAFETY: as for `peek`.
-            Some(at) => u64::from_be(unsafe { at.cast::<u64>().read() }),
+            // SAFETY: `find` answers with a byte of one of the pieces, and a word that is aligned
+            // lies in it as a whole.
+            Some(at) => unsafe { at.cast::<u64>().read() },
             None => self.beyond.word(address),
         }
     }
 
     fn peek(&self, address: u64) -> u64 {
-        Self::peek(self, address)
+        match self.find(address & !7) {
+            // SAFETY: as for `word`.
+            Some(at) => unsafe { at.cast::<u64>().read() },
+            None => self.beyond.peek(address),
+        }
     }
 
     #[inline]
     fn instruction(&mut self, address: u64) -> u32 {
-        match self.find(address & !3) {
-            // SAFETY: as for a word.
-            Some(at) => u32::from_be(unsafe { at.cast::<u32>().read() }),
+        // The first of the two in a word is its upper half.
+        match self.find(address & !3 ^ 4) {
+            // SAFETY: as for a word, which holds it.
+            Some(at) => unsafe { at.cast::<u32>().read() },
             None => self.beyond.instruction(address),
         }
     }
@@ -365,7 +378,7 @@ impl Storage for Window {
             }
         }
         // SAFETY: as for reading a word.
-        unsafe { at.cast::<u64>().write(word.to_be()) };
+        unsafe { at.cast::<u64>().write(word) };
     }
 
     fn write_within_page(&mut self, address: u64, bytes: &[u8]) {
@@ -385,8 +398,25 @@ impl Storage for Window {
             let words = (address & !7..address + bytes.len() as u64).step_by(8);
             self.code_writes.extend(words);
         }
-        // SAFETY: the bytes lie within one page, asserted above, and pages within a piece.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len()) };
+        let page = page_start(at);
+        let place = address as usize % PAGE_SIZE;
+        let (head, rest) = bytes.split_at(bytes.len().min(place.wrapping_neg() % 8));
+        let (words, tail) = rest.as_chunks();
+        let behind = place + head.len() + words.len() * 8;
+        // SAFETY: the bytes lie within one page, asserted above, and pages within a piece; and so do
+        // the words that hold them.
+        unsafe {
+            for (which, byte) in head.iter().enumerate() {
+                page.cast::<u8>().add((place + which) ^ 7).write(*byte);
+            }
+            for (which, word) in words.iter().enumerate() {
+                let at = page.cast::<u64>().add((place + head.len()) / 8 + which);
+                at.write(u64::from_be_bytes(*word));
+            }
+            for (which, byte) in tail.iter().enumerate() {
+                page.cast::<u8>().add((behind + which) ^ 7).write(*byte);
+            }
+        }
     }
 
     fn touch(&mut self, index: u64) {
@@ -399,14 +429,17 @@ impl Storage for Window {
         }
     }
 
-    fn page(&self, index: u64) -> Option<&PageData> {
-        if !self.slots.contains_key(&index) {
-            return self.beyond.page(index);
+    fn page(&self, index: u64) -> Option<Cow<'_, PageData>> {
+        let Some(words) = self.raw_page(index) else { return self.beyond.page(index) };
+        let mut page = [0; PAGE_SIZE];
+        for (bytes, word) in page.as_chunks_mut().0.iter_mut().zip(words) {
+            *bytes = word.to_be_bytes();
         }
-        let at = self.find(index * PAGE_SIZE as u64)?;
-        // SAFETY: a whole page of a piece. Nothing writes to it while the window is borrowed:
-        // compiled code runs only for who holds it exclusively.
-        Some(unsafe { &*at.cast::<PageData>() })
+        Some(Cow::Owned(page))
+    }
+
+    fn has_page(&self, index: u64) -> bool {
+        self.slots.contains_key(&index) || self.beyond.has_page(index)
     }
 
     fn page_count(&self) -> usize {
@@ -429,7 +462,7 @@ impl Storage for Window {
             page.is_changed = false;
             page.hashed = (page.hashed + 1).min(2);
             let before = page.before.take();
-            let leaves = match (before, self.page(index)) {
+            let leaves = match (before, self.raw_page(index)) {
                 (Some(before), Some(now)) => different_leaves(&before, now),
                 _ => u128::MAX,
             };
@@ -440,13 +473,13 @@ impl Storage for Window {
     }
 }
 
-fn page_start(at: *mut u8) -> *const PageData {
+fn page_start(at: *mut u8) -> *mut RawPage {
     at.map_addr(|address| address & !(PAGE_SIZE - 1)).cast()
 }
 
 /// Which 32-byte leaves differ.
-fn different_leaves(before: &PageData, now: &PageData) -> u128 {
-    let (before, now) = (before.as_chunks::<32>().0, now.as_chunks::<32>().0);
+fn different_leaves(before: &RawPage, now: &RawPage) -> u128 {
+    let (before, now) = (before.as_chunks::<4>().0, now.as_chunks::<4>().0);
     let differs = |leaf: usize| u128::from(before[leaf] != now[leaf]) << leaf;
     (0..PAGE_SIZE / 32).map(differs).fold(0, |leaves, leaf| leaves | leaf)
 }

@@ -63,16 +63,14 @@ impl Changes {
     fn copy<S: Storage>(changed: Vec<Changed>, storage: &S) -> Self {
         let mut data = Vec::with_capacity(changed.len());
         for page in changed.iter().filter_map(|changed| storage.page(changed.index)) {
-            data.extend_from_slice(std::slice::from_ref(page));
+            data.extend_from_slice(std::slice::from_ref(&*page));
         }
         debug_assert_eq!(changed.len(), data.len(), "a page that changed exists");
         Self { changed, data }
     }
 
     fn take_into(&self, tree: &mut Tree) {
-        let pages: Vec<(Changed, &PageData)> =
-            self.changed.iter().copied().zip(&self.data).collect();
-        tree.take(&pages);
+        tree.take(self.changed.iter().copied().zip(&self.data));
     }
 }
 

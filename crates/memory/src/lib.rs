@@ -12,6 +12,7 @@ mod storage;
 mod tree;
 mod upper_tree;
 
+use std::borrow::Cow;
 use std::sync::mpsc::Receiver;
 
 use tribunal_keccak::Hash;
@@ -169,11 +170,11 @@ impl<S: Storage> Memory<S> {
 
     /// Whether the page `index` exists.
     pub fn has_page(&self, index: u64) -> bool {
-        self.storage.page(index).is_some()
+        self.storage.has_page(index)
     }
 
     /// Every page that exists with its index, in ascending order.
-    pub fn pages(&self) -> impl Iterator<Item = (u64, &PageData)> {
+    pub fn pages(&self) -> impl Iterator<Item = (u64, Cow<'_, PageData>)> {
         let page = |index| Some((index, self.storage.page(index)?));
         self.storage.indices().filter_map(page)
     }
@@ -190,7 +191,7 @@ impl<S: Storage> Memory<S> {
     /// The leaf that holds `address` and its siblings up to the root.
     pub fn proof(&mut self, address: u64) -> Proof {
         let (tree, storage) = self.hashed();
-        tree.prove(address, storage.page(page_index(address)))
+        tree.prove(address, storage.page(page_index(address)).as_deref())
     }
 
     /// The tree of what is stored now.
@@ -251,7 +252,7 @@ pub fn is_zero(bytes: &[u8]) -> bool {
 
 fn copy_page(from: &impl Storage, to: &mut impl Storage, index: u64) {
     if let Some(data) = from.page(index) {
-        to.write_within_page(index << PAGE_ADDRESS_BITS, data);
+        to.write_within_page(index << PAGE_ADDRESS_BITS, &*data);
     }
 }
 
@@ -329,7 +330,7 @@ mod tests {
             memory.set_word(0x2000, 7);
             memory.set_word(0x5000, 8);
             let mut fresh = Memory::new();
-            memory.pages().for_each(|(index, data)| fresh.write(index * 0x1000, data));
+            memory.pages().for_each(|(index, data)| fresh.write(index * 0x1000, &*data));
             let mut moved = memory.move_to(Pages::default());
             assert_eq!(moved.root(), fresh.root(), "{hashes}");
             assert_eq!(moved.proof(0x2040), fresh.proof(0x2040), "{hashes}");

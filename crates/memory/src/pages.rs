@@ -1,5 +1,6 @@
 //! Pages on the heap: the portable storage, which knows exactly which leaves changed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::page_tree::LEAF_BYTES;
@@ -211,9 +212,19 @@ impl Storage for Pages {
         self.slot_for_writing(index);
     }
 
-    fn page(&self, index: u64) -> Option<&PageData> {
+    fn peek(&self, address: u64) -> u64 {
+        let slot = self.slots.get(&page_index(address));
+        slot.map_or(0, |slot| self.pages[*slot as usize].word(address))
+    }
+
+    fn page(&self, index: u64) -> Option<Cow<'_, PageData>> {
         let slot = *self.slots.get(&index)?;
-        Some(self.pages[slot as usize].data.as_deref().unwrap_or(&ZERO_PAGE))
+        let data = self.pages[slot as usize].data.as_deref();
+        Some(Cow::Borrowed(data.unwrap_or(&ZERO_PAGE)))
+    }
+
+    fn has_page(&self, index: u64) -> bool {
+        self.slots.contains_key(&index)
     }
 
     fn page_count(&self) -> usize {

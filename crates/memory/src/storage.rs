@@ -1,6 +1,8 @@
 //! What keeps the bytes of a memory. Knows nothing of hashes.
 
-use crate::{PAGE_SIZE, PageData, page_index};
+use std::borrow::Cow;
+
+use crate::PageData;
 
 /// Keeps pages, and which of their leaves changed.
 ///
@@ -10,12 +12,8 @@ pub trait Storage {
     /// The 8-byte big-endian word at `address`; the low three bits of `address` are ignored.
     fn word(&mut self, address: u64) -> u64;
 
-    /// The word at `address`, as [`Storage::word`] has it, for those who only look.
-    fn peek(&self, address: u64) -> u64 {
-        let page = self.page(page_index(address));
-        let offset = address as usize % PAGE_SIZE / 8;
-        page.map_or(0, |page| u64::from_be_bytes(page.as_chunks().0[offset]))
-    }
+    /// As [`Storage::word`], for those who only look.
+    fn peek(&self, address: u64) -> u64;
 
     /// The 4-byte instruction at `address`; the low two bits of `address` are ignored.
     fn instruction(&mut self, address: u64) -> u32;
@@ -32,8 +30,11 @@ pub trait Storage {
     /// If `index` has more than 52 bits.
     fn touch(&mut self, index: u64);
 
-    /// The page `index`, if it exists.
-    fn page(&self, index: u64) -> Option<&PageData>;
+    /// The page `index`, if it exists. A storage that keeps bytes in another order makes a copy.
+    fn page(&self, index: u64) -> Option<Cow<'_, PageData>>;
+
+    /// Whether the page `index` exists.
+    fn has_page(&self, index: u64) -> bool;
 
     /// How many pages exist.
     fn page_count(&self) -> usize;

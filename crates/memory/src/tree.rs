@@ -1,6 +1,7 @@
 //! The tree over all of memory: roots of pages, the trees of those that change often, and the
 //! levels above them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use tribunal_keccak::Hash;
@@ -18,7 +19,7 @@ pub(crate) struct Tree {
 }
 
 /// Pages that are hashed before their roots go into the levels above: bounds what that holds.
-const PAGES_AT_ONCE: usize = 8192;
+const PAGES_AT_ONCE: usize = 2048;
 
 impl Tree {
     pub(crate) fn root(&self) -> Hash {
@@ -45,15 +46,16 @@ impl Tree {
     pub(crate) fn take_from<S: Storage>(&mut self, changed: &[Changed], storage: &S) {
         for changed in changed.chunks(PAGES_AT_ONCE) {
             let page = |changed: &Changed| Some((*changed, storage.page(changed.index)?));
-            self.take(&changed.iter().filter_map(page).collect::<Vec<_>>());
+            let pages: Vec<(Changed, Cow<'_, PageData>)> =
+                changed.iter().filter_map(page).collect();
+            self.take(pages.iter().map(|(changed, data)| (*changed, &**data)));
         }
     }
 
     /// Takes in pages that changed.
-    pub(crate) fn take(&mut self, changed: &[(Changed, &PageData)]) {
+    pub(crate) fn take<'a>(&mut self, changed: impl Iterator<Item = (Changed, &'a PageData)>) {
         let mut pages: Vec<Rehash<'_>> = changed
-            .iter()
-            .map(|&(Changed { index, leaves }, data)| {
+            .map(|(Changed { index, leaves }, data)| {
                 let (leaves, tree) = match self.pages.remove(&index) {
                     Some(tree) => (leaves, Some(tree)),
                     None if self.upper.knows(index) => (u128::MAX, Some(Box::new([[0; 32]; 128]))),

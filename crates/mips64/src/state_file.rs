@@ -17,7 +17,7 @@ pub(crate) fn write<S: Storage>(state: &State<S>, sink: &mut dyn Write) -> io::R
     put(sink, state.memory.page_count() as u64)?;
     for (index, data) in state.memory.pages() {
         put(sink, index)?;
-        sink.write_all(data)?;
+        sink.write_all(&*data)?;
     }
     sink.write_all(&state.preimage_key)?;
     put(sink, state.preimage_offset)?;

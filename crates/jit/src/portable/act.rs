@@ -521,7 +521,7 @@ fn store_slowly(
 ) -> Result<(), Next> {
     let reserved = (address ^ cpu.reserved) & !7 == 0;
     let exists = |memory: &Pages| {
-        memory.page_for_load(address).is_some() || memory.page(address / PAGE_SIZE as u64).is_some()
+        memory.page_for_load(address).is_some() || memory.has_page(address / PAGE_SIZE as u64)
     };
     // A page that comes to be may have to be watched.
     if reserved || cpu.code.holds(address) || !exists(memory) {

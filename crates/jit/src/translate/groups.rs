@@ -10,7 +10,7 @@ use super::memory::{Width, mask_of};
 use super::operands::{RCX, RDX, Value};
 use super::rare::Rare;
 use super::reading::{Item, is_atomic, is_branch, is_store, rs, rt, signed, written};
-use crate::frame::FRAME;
+use crate::frame::{FRAME, Near};
 use crate::window::SEGMENT_BITS;
 
 /// How memory is reached.
@@ -20,16 +20,22 @@ pub(super) enum Way {
     Gs,
     /// Through `r13`.
     R13,
+    /// Through a delta in the frame.
+    Frame,
     /// Through whatever delta `rcx` holds.
     Rcx,
 }
 
 impl Way {
-    /// Its place among the segments that are near.
+    /// To the segments that are near.
+    const NEAR: [Self; Near::COUNT] = [Self::Gs, Self::R13, Self::Frame];
+
+    /// The place of its segment among those that are near, in bytes.
     pub(super) fn near(self) -> i32 {
         match self {
             Self::Gs => 0,
-            Self::R13 | Self::Rcx => 8,
+            Self::R13 => 8,
+            Self::Frame | Self::Rcx => 16,
         }
     }
 }
@@ -139,6 +145,13 @@ impl Translator<'_> {
         Some(way)
     }
 
+    /// How far the register of this access is behind a base that is known to be divisible by 8.
+    pub(super) fn behind_aligned_base(&self) -> Option<i32> {
+        let member = (*self.members.get(self.done)?)?;
+        let group = self.groups[member.group];
+        (group.way.is_some() && group.bytes == 8).then_some(member.behind)
+    }
+
     /// Before a loop: checks what is accessed through registers that it does not write.
     pub(super) fn check_what_stays(&mut self, items: &[Item]) {
         let mut stays = [true; 32];
@@ -217,19 +230,14 @@ impl Translator<'_> {
 
     /// The way to the segment that `value` is in, if that is near.
     pub(super) fn likely(&self, value: Value) -> Option<Way> {
+        let near = self.request.near;
         let (Value::Known(address) | Value::Guess(address)) = value else {
             // What the program's pointers mostly point to.
-            return Some(if self.request.near.usual == 0 { Way::Gs } else { Way::R13 });
+            return Some(Way::NEAR[near.usual]);
         };
         let segment = (address >> SEGMENT_BITS) as usize;
-        let near = self.request.near.segments;
-        if segment == near[0] {
-            Some(Way::Gs)
-        } else if segment == near[1] {
-            Some(Way::R13)
-        } else {
-            None
-        }
+        let place = near.segments.iter().position(|near| *near == segment)?;
+        Some(Way::NEAR[place])
     }
 }
 

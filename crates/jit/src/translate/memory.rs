@@ -46,6 +46,11 @@ impl Width {
         mask_of(self.bytes())
     }
 
+    /// The bits of an address that differ between the guest's order of bytes and that of the window.
+    fn flipped(self) -> i32 {
+        8 - self.bytes()
+    }
+
     /// That of a plain load or store.
     pub(super) fn of(op: Op) -> Option<Self> {
         Some(match op {
@@ -101,22 +106,67 @@ impl Translator<'_> {
         base.map(|base| base.wrapping_add_signed(signed(word).into()))
     }
 
-    /// Where a load or store finds what it accesses, if that needs no check here.
+    /// Where a load or store finds what it accesses, if that has been checked, or is now, together
+    /// with others. Maybe through `rax`.
     fn checked(&mut self, word: u32, width: Width) -> Option<At> {
-        let offset = signed(word);
-        if let Value::Known(address) = self.address_value(word)
-            && address.is_multiple_of(width.bytes() as u64)
-            && let Some(way) = self.likely(Value::Known(address))
-        {
-            if let Some(base) = self.pins.host(rs(word)) {
-                return Some(At { way, base, offset });
-            }
-            self.constant(RAX, address);
-            return Some(At { way, base: RAX, offset: 0 });
-        }
         let way = self.grouped(rs(word))?;
         let base = self.read(rs(word), RAX);
-        Some(At { way, base, offset })
+        Some(match self.place_in_word(width, signed(word)) {
+            Some(offset) => At { way, base, offset },
+            None => {
+                self.add_to(RAX, base, signed(word));
+                self.flip(width);
+                At { way, base: RAX, offset: 0 }
+            }
+        })
+    }
+
+    /// The displacement that leads to the same bytes in the window's order, if that is known.
+    fn place_in_word(&self, width: Width, offset: i32) -> Option<i32> {
+        if width.flipped() == 0 {
+            return Some(offset);
+        }
+        let behind = self.behind_aligned_base()?;
+        Some(((behind + offset) ^ width.flipped()) - behind)
+    }
+
+    /// Turns the address in `rax` into that of the same bytes in the window's order.
+    fn flip(&mut self, width: Width) {
+        if width.flipped() != 0 {
+            dynasm!(self.code ; .arch x64 ; xor rax, BYTE width.flipped() as i8);
+        }
+    }
+
+    /// What lies at a guest address, which is aligned. Changes `rax`, unless that is the address of a
+    /// double.
+    pub(super) fn at(&mut self, way: Way, address: u8, width: Width) -> At {
+        if width.flipped() == 0 {
+            return At { way, base: address, offset: 0 };
+        }
+        self.fresh = [None; 2];
+        self.move_host(RAX, address);
+        self.flip(width);
+        At { way, base: RAX, offset: 0 }
+    }
+
+    /// What lies at an address that is known, if nothing has to be looked at first.
+    fn known(&mut self, word: u32, width: Width) -> Option<At> {
+        let Value::Known(address) = self.address_value(word) else { return None };
+        let way = self.likely(Value::Known(address))?;
+        if !address.is_multiple_of(width.bytes() as u64) {
+            return None;
+        }
+        let place = address ^ width.flipped() as u64;
+        Some(match self.pins.host(rs(word)) {
+            Some(base) => {
+                let offset = signed(word) + place.wrapping_sub(address) as i64 as i32;
+                At { way, base, offset }
+            }
+            None => {
+                self.constant(RAX, place);
+                At { way, base: RAX, offset: 0 }
+            }
+        })
     }
 
     /// Goes to `otherwise` unless `address` is in the segment of `way` and aligned.
@@ -158,8 +208,18 @@ impl Translator<'_> {
         );
     }
 
+    /// The same, with its delta in `rcx` if it is in the frame.
+    fn with_delta(&mut self, at: At) -> At {
+        if at.way != Way::Frame {
+            return at;
+        }
+        dynasm!(self.code ; .arch x64 ; mov rcx, QWORD [rsp + FRAME.deltas + at.way.near()]);
+        At { way: Way::Rcx, ..at }
+    }
+
     /// `to` = memory
-    pub(super) fn fetch(&mut self, At { way, base, offset }: At, width: Width, to: u8) {
+    pub(super) fn fetch(&mut self, at: At, width: Width, to: u8) {
+        let At { way, base, offset } = self.with_delta(at);
         let code = &mut self.code;
         macro_rules! from {
             ($op:ident $reg:ident $size:ident) => {
@@ -169,20 +229,18 @@ impl Translator<'_> {
                     (Way::Gs, Err(_)) => dynasm!(code ; .arch x64 ; gs $op $reg(to), $size [Rq(base) + offset]),
                     (Way::R13, Ok(at)) => dynasm!(code ; .arch x64 ; $op $reg(to), $size [BYTE r13 + Rq(base) + at]),
                     (Way::R13, Err(_)) => dynasm!(code ; .arch x64 ; $op $reg(to), $size [r13 + Rq(base) + offset]),
-                    (Way::Rcx, _) => dynasm!(code ; .arch x64 ; $op $reg(to), $size [rcx + Rq(base) + offset]),
+                    (Way::Rcx | Way::Frame, _) => dynasm!(code ; .arch x64 ; $op $reg(to), $size [rcx + Rq(base) + offset]),
                 }
             };
         }
         match width {
             Width::Byte { signed: true } => from!(movsx Rq BYTE),
             Width::Byte { signed: false } => from!(movzx Rd BYTE),
-            Width::Half { .. } => from!(movbe Rw WORD),
-            Width::Word { .. } => from!(movbe Rd DWORD),
-            Width::Double => from!(movbe Rq QWORD),
-        }
-        match width {
-            Width::Byte { .. } | Width::Double => {}
-            _ => self.extend(width, to),
+            Width::Half { signed: true } => from!(movsx Rq WORD),
+            Width::Half { signed: false } => from!(movzx Rd WORD),
+            Width::Word { signed: true } => from!(movsxd Rq DWORD),
+            Width::Word { signed: false } => from!(mov Rd DWORD),
+            Width::Double => from!(mov Rq QWORD),
         }
     }
 
@@ -199,7 +257,8 @@ impl Translator<'_> {
     }
 
     /// Memory = `value`
-    pub(super) fn put(&mut self, At { way, base, offset }: At, width: Width, value: u8) {
+    pub(super) fn put(&mut self, at: At, width: Width, value: u8) {
+        let At { way, base, offset } = self.with_delta(at);
         let code = &mut self.code;
         macro_rules! into {
             ($op:ident $reg:ident $size:ident) => {
@@ -209,15 +268,15 @@ impl Translator<'_> {
                     (Way::Gs, Err(_)) => dynasm!(code ; .arch x64 ; gs $op $size [Rq(base) + offset], $reg(value)),
                     (Way::R13, Ok(at)) => dynasm!(code ; .arch x64 ; $op $size [BYTE r13 + Rq(base) + at], $reg(value)),
                     (Way::R13, Err(_)) => dynasm!(code ; .arch x64 ; $op $size [r13 + Rq(base) + offset], $reg(value)),
-                    (Way::Rcx, _) => dynasm!(code ; .arch x64 ; $op $size [rcx + Rq(base) + offset], $reg(value)),
+                    (Way::Rcx | Way::Frame, _) => dynasm!(code ; .arch x64 ; $op $size [rcx + Rq(base) + offset], $reg(value)),
                 }
             };
         }
         match width {
             Width::Byte { .. } => into!(mov Rb BYTE),
-            Width::Half { .. } => into!(movbe Rw WORD),
-            Width::Word { .. } => into!(movbe Rd DWORD),
-            Width::Double => into!(movbe Rq QWORD),
+            Width::Half { .. } => into!(mov Rw WORD),
+            Width::Word { .. } => into!(mov Rd DWORD),
+            Width::Double => into!(mov Rq QWORD),
         }
     }
 
@@ -227,27 +286,39 @@ impl Translator<'_> {
         match likely {
             Some(way) => {
                 self.check(way, address, width, from);
-                self.fetch(At { way, base: address, offset: 0 }, width, to);
+                let at = self.at(way, address, width);
+                self.fetch(at, width, to);
             }
             None => {
                 self.move_host(RAX, address);
                 self.look_up(width, from);
-                self.fetch(At { way: Way::Rcx, base: RAX, offset: 0 }, width, to);
+                let at = self.at(Way::Rcx, RAX, width);
+                self.fetch(at, width, to);
             }
         }
         dynasm!(self.code ; .arch x64 ; =>back);
         self.rare.push(Rare::Load { from, back, address, width, to, keep });
     }
 
-    /// Memory at `address`, wherever that is, = `value`
-    fn store_to(&mut self, likely: Option<Way>, address: u8, width: Width, value: u8) {
+    /// Memory at `address`, wherever that is, = `value`. `is_near`: it is certainly where `likely` says.
+    fn store_to(
+        &mut self,
+        likely: Option<Way>,
+        is_near: bool,
+        address: u8,
+        width: Width,
+        value: u8,
+    ) {
         let from = self.code.new_dynamic_label();
         let (marked, back) = (self.code.new_dynamic_label(), self.code.new_dynamic_label());
         match likely {
             Some(way) => {
-                self.check(way, address, width, from);
+                if !is_near {
+                    self.check(way, address, width, from);
+                }
                 self.check_mark(address, marked);
-                self.put(At { way, base: address, offset: 0 }, width, value);
+                let at = self.at(way, address, width);
+                self.put(at, width, value);
             }
             None => dynasm!(self.code ; .arch x64 ; jmp =>from),
         }
@@ -274,7 +345,7 @@ impl Translator<'_> {
         };
         let to = self.target(t);
         let value = self.address_value(word);
-        if let Some(at) = self.checked(word, width) {
+        if let Some(at) = self.known(word, width).or_else(|| self.checked(word, width)) {
             self.fetch(at, width, to);
         } else {
             let (address, likely) = self.address(word);
@@ -349,14 +420,15 @@ impl Translator<'_> {
             let (address, likely) = self.address(word);
             return self.store_part(op, rt(word), address, likely);
         };
-        if let Some(way) = self.grouped(rs(word)) {
-            let base = self.read(rs(word), RAX);
+        if let Some(at) = self.checked(word, width) {
             let value = self.read(rt(word), RDX);
-            self.put(At { way, base, offset: signed(word) }, width, value);
+            self.put(at, width, value);
         } else {
+            let is_near = matches!(self.address_value(word), Value::Known(address)
+                if address.is_multiple_of(width.bytes() as u64));
             let (address, likely) = self.address(word);
             let value = self.read(rt(word), RDX);
-            self.store_to(likely, address, width, value);
+            self.store_to(likely, is_near, address, width, value);
         }
     }
 
@@ -393,6 +465,6 @@ impl Translator<'_> {
             ),
         }
         dynasm!(self.code ; .arch x64 ; mov rax, [rsp + FRAME.scratch]);
-        self.store_to(likely, RAX, width, RDX);
+        self.store_to(likely, false, RAX, width, RDX);
     }
 }

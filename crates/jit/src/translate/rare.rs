@@ -3,7 +3,7 @@
 use dynasmrt::{DynamicLabel, DynasmApi as _, DynasmLabelApi as _, dynasm};
 
 use super::groups::Way;
-use super::memory::{At, Width};
+use super::memory::Width;
 use super::operands::{RAX, RDX};
 use super::{CAREFUL, Translator, WITHHELD};
 use crate::frame::{Exit, FRAME};
@@ -100,7 +100,8 @@ impl Translator<'_> {
                 dynasm!(self.code ; .arch x64 ; =>from);
                 self.move_host(RAX, address);
                 self.look_up(width, call);
-                self.fetch(At { way: Way::Rcx, base: RAX, offset: 0 }, width, to);
+                let at = self.at(Way::Rcx, RAX, width);
+                self.fetch(at, width, to);
                 dynasm!(self.code ; .arch x64 ; jmp =>back ; =>call);
                 if keep {
                     dynasm!(self.code ; .arch x64 ; mov [rsp + FRAME.kept], rdx);
@@ -122,7 +123,8 @@ impl Translator<'_> {
                 self.look_up(width, marked);
                 self.check_mark(RAX, marked);
                 self.look_up(width, marked);
-                self.put(At { way: Way::Rcx, base: RAX, offset: 0 }, width, value);
+                let at = self.at(Way::Rcx, RAX, width);
+                self.put(at, width, value);
                 dynasm!(self.code ; .arch x64 ; jmp =>back ; =>marked);
                 self.move_host(RAX, address);
                 self.move_host(RDX, value);
