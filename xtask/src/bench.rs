@@ -63,7 +63,8 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
         contests.extend(Contest::hold(&runners, program, &options)?);
     }
     check_twins(&contests)?;
-    let extras = Extras::measure(&runners.tribunal, &tools, options.rounds, &runners.folder)?;
+    let (rounds, folder) = (options.rounds, &runners.folder);
+    let extras = Extras::measure(&runners.tribunal, &tools, &programs, rounds, folder)?;
     let quickest = runners.tribunal.quickest();
     let report =
         Report { options: &options, platform, tools, left_out, contests, extras, quickest };

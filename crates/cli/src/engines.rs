@@ -2,7 +2,7 @@
 //!
 //! Knows no engine: the choice is made where they are.
 
-use tribunal_jit::{Engine, EngineKind};
+use tribunal_jit::{Engine, EngineKind, Unavailable, Unread};
 use tribunal_mips64::{Mips64, State};
 
 /// Makes engines of the kind that was asked for, and says once if there is none.
@@ -25,10 +25,25 @@ impl Engines {
     /// Goes on where `machine` stands. `warn` is called at most once, however many are started.
     pub(crate) fn start(&mut self, machine: Mips64, warn: impl FnOnce(&str)) -> Engine {
         let (engine, problem) = Engine::new(self.kind, machine);
+        self.note(problem, warn);
+        engine
+    }
+
+    /// Reads a machine, and goes on where it stands. `warn` as for [`Engines::start`].
+    pub(crate) fn read<U: Unread>(
+        &mut self,
+        unread: U,
+        warn: impl FnOnce(&str),
+    ) -> Result<Engine, U::Error> {
+        let (engine, problem) = Engine::read(self.kind, unread)?;
+        self.note(problem, warn);
+        Ok(engine)
+    }
+
+    fn note(&mut self, problem: Option<Unavailable>, warn: impl FnOnce(&str)) {
         if let Some(problem) = problem {
             self.kind = EngineKind::Portable;
             warn(&format!("nothing can be compiled here, the portable engine runs: {problem}"));
         }
-        engine
     }
 }

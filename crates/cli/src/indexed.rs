@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use tribunal_index::{Found, Hand, Identity, Index, IndexError, Recorder, in_order};
 use tribunal_jit::Engine;
 use tribunal_machine::{
-    Events, Host, Machine, Sample, SamplePoints, StepProof, Stream, Symbols, sample,
+    Events, Host, Later, Machine, Sample, SamplePoints, StepProof, Stream, Symbols, sample,
 };
 use tribunal_mips64::Mips64;
 use tribunal_preimage::{Key, Oracle, OracleError};
@@ -267,7 +267,7 @@ impl<M: Machine> Events<M> for Recording<'_> {
         Ok(())
     }
 
-    fn proof(&mut self, _: StepProof) -> Result<()> {
+    fn proof(&mut self, _: Later<StepProof>) -> Result<()> {
         Ok(())
     }
 }
@@ -288,7 +288,7 @@ impl<M: Machine> Events<M> for Interruptible<'_> {
         Ok(())
     }
 
-    fn proof(&mut self, _: StepProof) -> Result<()> {
+    fn proof(&mut self, _: Later<StepProof>) -> Result<()> {
         Ok(())
     }
 }

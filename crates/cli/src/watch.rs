@@ -1,7 +1,8 @@
 //! A run that nothing is kept of on the way: it only shows progress and can be interrupted.
 
 use tribunal_machine::{
-    Events, Host, Machine, Outcome, PreimageStop, RunError, RunPlan, StepPattern, StepProof, run,
+    Events, Host, Later, Machine, Outcome, PreimageStop, RunError, RunPlan, StepPattern, StepProof,
+    run,
 };
 
 use crate::failure::{Failure, Result};
@@ -29,7 +30,7 @@ impl<M: Machine> Events<M> for Watch<'_> {
         Ok(())
     }
 
-    fn proof(&mut self, _: StepProof) -> Result<()> {
+    fn proof(&mut self, _: Later<StepProof>) -> Result<()> {
         Ok(())
     }
 }

@@ -6,19 +6,20 @@
 
 #![expect(unsafe_code, reason = "enters compiled code and is called back by it")]
 
+use std::convert::Infallible;
 use std::ffi::c_void;
 use std::io::{self, Write};
 
 use tribunal_keccak::Hash;
 use tribunal_machine::{
-    Fault, Host, Machine, Pause, PreimageRead, Statistics, StepProof, StopOn, Stream,
+    Fault, Host, Later, Machine, Pause, PreimageRead, Statistics, StepProof, StopOn, Stream,
 };
 use tribunal_mips64::{Mips64, State};
 use tribunal_preimage::{Key, Oracle, OracleError};
 
 use crate::blocks::Blocks;
 use crate::code::CodeError;
-use crate::fast::Unavailable;
+use crate::fast::{Unavailable, Unread};
 use crate::frame::{Exit, Frame, Near, Pins};
 use crate::pinning::Sampler;
 use crate::translate::{CAREFUL, Request, WITHHELD, compile};
@@ -42,6 +43,8 @@ pub struct Compiler {
     sampler: Sampler,
     /// The next block is to check each access by itself.
     careful: bool,
+    /// Compiled code counts its steps: see [`Compiler::recompile`].
+    counted: bool,
     options: Options,
 }
 
@@ -94,35 +97,41 @@ impl Compiler {
     /// # Errors
     /// Where the system does not allow it; then `machine` comes back as it was.
     pub fn new(machine: Mips64, options: Options) -> Result<Self, (Box<Mips64>, Unavailable)> {
-        let parts = || -> Result<(Window, Blocks), Reason> {
-            check_processor()?;
-            let near = Near::FIRST_GUESS;
-            let blocks = Blocks::new(Pins::new(Sampler::FIRST_GUESS), near)?;
-            Ok((Window::new(&near.segments)?, blocks))
-        };
-        match parts() {
-            Ok((window, blocks)) => {
-                let mut frame = Box::new(Frame::new(&window, load, store, step));
-                frame.set_near(blocks.near(), &window);
-                let mut core =
-                    Box::new(Core { machine: machine.move_to(window), blocks, given: 0 });
-                core.settle();
-                Ok(Self {
-                    core,
-                    frame,
-                    visits: Box::new([0; COUNTED_PLACES]),
-                    sampler: Sampler::default(),
-                    careful: false,
-                    options,
-                })
-            }
+        match Room::reserve() {
+            Ok(room) => Ok(room.furnish(options, |window| machine.move_to(window))),
             Err(reason) => Err((Box::new(machine), Unavailable(reason.to_string()))),
+        }
+    }
+
+    /// Goes on where a machine stands that is read into the memory of compiled code, with no other on
+    /// the way.
+    ///
+    /// # Errors
+    /// Where the system does not allow it; then `unread` comes back. Within: where reading fails.
+    pub fn read<U: Unread>(
+        unread: U,
+        options: Options,
+    ) -> Result<Result<Self, U::Error>, (U, Unavailable)> {
+        match Room::reserve() {
+            Ok(room) => Ok(room.try_furnish(options, |window| unread.read(window))),
+            Err(reason) => Err((unread, Unavailable(reason.to_string()))),
         }
     }
 
     /// Bytes of compiled code.
     pub fn code_bytes(&self) -> usize {
         self.core.blocks.code_bytes()
+    }
+
+    /// Throws away what is compiled, and goes on with code that counts its steps or, to measure what
+    /// that costs, with code that does not. Of such a run only the end means anything: its steps have
+    /// no numbers, it cannot be stopped, and it must not change its own code.
+    #[doc(hidden)]
+    pub fn recompile(&mut self, counted: bool) {
+        self.counted = counted;
+        let Core { machine, blocks, .. } = &mut *self.core;
+        let (pins, near) = (Pins::new(*blocks.pins().guests()), blocks.near());
+        blocks.clear(machine.state_mut().memory.storage_mut(), pins, near);
     }
 
     /// The block at `pc`, compiled now if it is warm.
@@ -154,6 +163,7 @@ impl Compiler {
             pins: blocks.pins(),
             near: blocks.near(),
             careful,
+            counted: self.counted,
             shared: blocks.shared(),
         };
         let compiled = compile(&request);
@@ -222,6 +232,49 @@ impl Compiler {
             blocks.clear(window, Pins::new(guests), near);
             self.frame.set_near(near, window);
         }
+    }
+}
+
+/// What compiled code needs, before there is a machine.
+struct Room {
+    window: Window,
+    blocks: Blocks,
+    frame: Box<Frame>,
+}
+
+impl Room {
+    fn reserve() -> Result<Self, Reason> {
+        check_processor()?;
+        let near = Near::FIRST_GUESS;
+        let blocks = Blocks::new(Pins::new(Sampler::FIRST_GUESS), near)?;
+        let window = Window::new(&near.segments)?;
+        let mut frame = Box::new(Frame::new(&window, load, store, step));
+        frame.set_near(blocks.near(), &window);
+        Ok(Self { window, blocks, frame })
+    }
+
+    fn furnish(self, options: Options, machine: impl FnOnce(Window) -> Mips64<Window>) -> Compiler {
+        let Ok(compiler) = self.try_furnish(options, |window| Ok::<_, Infallible>(machine(window)));
+        compiler
+    }
+
+    fn try_furnish<E>(
+        self,
+        options: Options,
+        machine: impl FnOnce(Window) -> Result<Mips64<Window>, E>,
+    ) -> Result<Compiler, E> {
+        let Self { window, blocks, frame } = self;
+        let mut core = Box::new(Core { machine: machine(window)?, blocks, given: 0 });
+        core.settle();
+        Ok(Compiler {
+            core,
+            frame,
+            visits: Box::new([0; COUNTED_PLACES]),
+            sampler: Sampler::default(),
+            careful: false,
+            counted: true,
+            options,
+        })
     }
 }
 
@@ -386,12 +439,22 @@ impl Machine for Compiler {
         proof
     }
 
+    fn prove_step_later(&mut self, host: &mut dyn Host) -> Result<Later<StepProof>, Fault> {
+        let proof = self.core.machine.prove_step_later(host);
+        self.core.settle();
+        proof
+    }
+
     fn witness(&mut self) -> Vec<u8> {
         self.core.machine.witness()
     }
 
     fn state_hash(&mut self) -> Hash {
         self.core.machine.state_hash()
+    }
+
+    fn state_hash_later(&mut self) -> Later<Hash> {
+        self.core.machine.state_hash_later()
     }
 
     fn last_preimage_read(&self) -> Option<PreimageRead> {

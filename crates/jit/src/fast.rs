@@ -7,8 +7,10 @@ use std::io::{self, Write};
 use std::str::FromStr;
 
 use tribunal_keccak::Hash;
-use tribunal_machine::{Fault, Host, Machine, Pause, PreimageRead, Statistics, StepProof, StopOn};
-use tribunal_memory::Storage;
+use tribunal_machine::{
+    Fault, Host, Later, Machine, Pause, PreimageRead, Statistics, StepProof, StopOn,
+};
+use tribunal_memory::{Pages, Storage};
 use tribunal_mips64::{Mips64, State, Thread};
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -63,6 +65,18 @@ pub struct UnknownEngine {
     name: String,
 }
 
+/// A machine that is still to be read, into the memory of whatever is to run it.
+pub trait Unread {
+    /// Why it cannot be read.
+    type Error;
+
+    /// Reads it into `storage`, which is empty.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn read<S: Storage>(self, storage: S) -> Result<Mips64<S>, Self::Error>;
+}
+
 /// Why code cannot be compiled here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -109,6 +123,26 @@ impl Engine {
         Self::with(kind, machine, compile)
     }
 
+    /// Reads a machine and goes on where it stands. What is wrong is said as by [`Engine::new`].
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read<U: Unread>(
+        kind: EngineKind,
+        unread: U,
+    ) -> Result<(Self, Option<Unavailable>), U::Error> {
+        match kind {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            EngineKind::Fast => match Compiler::read(unread, Options::default()) {
+                Ok(compiler) => Ok((Self::Compiler(compiler?.into()), None)),
+                Err((unread, why)) => {
+                    Ok((Self::portable(unread.read(Pages::default())?), Some(why)))
+                }
+            },
+            _ => Ok(Self::new(kind, unread.read(Pages::default())?)),
+        }
+    }
+
     /// The same, with something else to compile.
     fn with<E>(
         kind: EngineKind,
@@ -129,6 +163,11 @@ impl Engine {
         Self::Portable(Portable::new(machine, PortableOptions::default()).into())
     }
 
+    /// The exit code as the state holds it: before an exit, whatever it began with.
+    pub fn exit_code_byte(&self) -> u8 {
+        machine!(self, machine => machine.state().exit_code)
+    }
+
     /// Every thread, the active one first, each stack from its top.
     pub fn threads(&self) -> Vec<Thread> {
         fn of<S: Storage>(state: &State<S>) -> Vec<Thread> {
@@ -141,7 +180,7 @@ impl Engine {
 }
 
 impl Machine for Engine {
-    const NAME: &'static str = Mips64::<tribunal_memory::Pages>::NAME;
+    const NAME: &'static str = Mips64::<Pages>::NAME;
 
     fn step(&self) -> u64 {
         machine!(self, machine => machine.step())
@@ -175,12 +214,20 @@ impl Machine for Engine {
         machine!(self, machine => machine.prove_step(host))
     }
 
+    fn prove_step_later(&mut self, host: &mut dyn Host) -> Result<Later<StepProof>, Fault> {
+        machine!(self, machine => machine.prove_step_later(host))
+    }
+
     fn witness(&mut self) -> Vec<u8> {
         machine!(self, machine => machine.witness())
     }
 
     fn state_hash(&mut self) -> Hash {
         machine!(self, machine => machine.state_hash())
+    }
+
+    fn state_hash_later(&mut self) -> Later<Hash> {
+        machine!(self, machine => machine.state_hash_later())
     }
 
     fn last_preimage_read(&self) -> Option<PreimageRead> {

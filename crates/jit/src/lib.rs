@@ -24,5 +24,5 @@ mod window;
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub use crate::engine::{Compiler, Options};
-pub use crate::fast::{Engine, EngineKind, Unavailable, UnknownEngine};
+pub use crate::fast::{Engine, EngineKind, Unavailable, UnknownEngine, Unread};
 pub use crate::portable::{Portable, PortableOptions};

@@ -18,7 +18,9 @@ mod decode;
 use std::io::{self, Write};
 
 use tribunal_keccak::Hash;
-use tribunal_machine::{Fault, Host, Machine, Pause, PreimageRead, Statistics, StepProof, StopOn};
+use tribunal_machine::{
+    Fault, Host, Later, Machine, Pause, PreimageRead, Statistics, StepProof, StopOn,
+};
 use tribunal_memory::{PAGE_SIZE, Pages, Storage as _};
 use tribunal_mips64::{Mips64, State};
 
@@ -289,12 +291,22 @@ impl Machine for Portable {
         proof
     }
 
+    fn prove_step_later(&mut self, host: &mut dyn Host) -> Result<Later<StepProof>, Fault> {
+        let proof = self.machine.prove_step_later(host);
+        self.settle();
+        proof
+    }
+
     fn witness(&mut self) -> Vec<u8> {
         self.machine.witness()
     }
 
     fn state_hash(&mut self) -> Hash {
         self.machine.state_hash()
+    }
+
+    fn state_hash_later(&mut self) -> Later<Hash> {
+        self.machine.state_hash_later()
     }
 
     fn last_preimage_read(&self) -> Option<PreimageRead> {

@@ -122,6 +122,8 @@ pub(crate) struct Request<'a> {
     pub(crate) near: Near,
     /// Whether each access is to be checked by itself.
     pub(crate) careful: bool,
+    /// Whether its steps are counted: always, but where that is measured.
+    pub(crate) counted: bool,
     pub(crate) shared: Shared,
 }
 
@@ -231,7 +233,7 @@ impl Translator<'_> {
         }
         let top = self.top;
         dynasm!(self.code ; .arch x64 ; =>top);
-        if self.steps > 0 {
+        if self.steps > 0 && self.request.counted {
             let from = self.code.new_dynamic_label();
             match i8::try_from(self.steps) {
                 Ok(steps) => dynasm!(self.code ; .arch x64 ; sub r15, BYTE steps),

@@ -35,7 +35,7 @@ use std::ffi::c_void;
 use std::ptr::{self, NonNull};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
-use tribunal_memory::{Changed, PAGE_SIZE, PageData, Pages, Storage};
+use tribunal_memory::{Changed, PAGE_SIZE, PageData, Pages, Storage, is_zero};
 
 /// Bits of an address that select a byte within its segment.
 pub(crate) const SEGMENT_BITS: u32 = 41;
@@ -387,6 +387,12 @@ impl Storage for Window {
             return self.beyond.write_within_page(address, bytes);
         };
         let index = address / PAGE_SIZE as u64;
+        // What nobody wrote to holds zeroes: the kernel need not find memory for more of them.
+        let pages = self.pages.len();
+        self.create(index);
+        if self.pages.len() > pages && is_zero(bytes) {
+            return;
+        }
         self.note_write(index, page_start(at));
         if self.code.contains(&index) {
             let words = (address & !7..address + bytes.len() as u64).step_by(8);
@@ -511,6 +517,7 @@ mod tests {
                 }
                 for address in edges() {
                     assert_eq!(window.word(address), pages.word(address), "{address:#x}");
+                    assert_eq!(window.peek(address), pages.peek(address), "{address:#x}");
                     assert_eq!(window.instruction(address + 4), pages.instruction(address + 4));
                 }
                 assert!(window.pages().eq(pages.pages()), "the same pages in the same order");

@@ -15,7 +15,8 @@ use tribunal_conformance::{Random, RecordingHost};
 use tribunal_jit::{Compiler, Options};
 use tribunal_keccak::Hash;
 use tribunal_machine::{
-    Events, Machine, Outcome, PreimageStop, RunError, RunPlan, StepPattern, StepProof, StopOn, run,
+    Events, Later, Machine, Outcome, PreimageStop, RunError, RunPlan, StepPattern, StepProof,
+    StopOn, run,
 };
 use tribunal_mips64::{Mips64, State};
 
@@ -176,7 +177,7 @@ impl<M> Events<M> for Quiet {
         Ok(())
     }
 
-    fn proof(&mut self, _: StepProof) -> Result<(), Self::Error> {
+    fn proof(&mut self, _: Later<StepProof>) -> Result<(), Self::Error> {
         Ok(())
     }
 }

@@ -13,6 +13,9 @@ use flate2::write::GzEncoder;
 
 use crate::{Machine, ReadState};
 
+/// Bytes that are read, or unpacked, at once.
+const READ_BYTES: usize = 1 << 16;
+
 /// Whether a path names a gzip file: by its suffix alone.
 pub fn is_gzip(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(b".gz")
@@ -40,16 +43,25 @@ pub fn check_state_path(path: &Path) -> Result<(), FileError> {
 /// # Errors
 /// If there is no such file, it cannot be read, or it holds no state of this machine.
 pub fn load_state<M: ReadState>(path: &Path, max_bytes: u64) -> Result<M, FileError> {
+    load_state_with(path, |source| M::read_state(source, max_bytes))
+}
+
+/// Reads a state from a `.bin` or `.bin.gz` file with `read`, which is to read it all.
+///
+/// # Errors
+/// If there is no such file, it cannot be read, or `read` fails.
+pub fn load_state_with<M>(
+    path: &Path,
+    read: impl FnOnce(&mut dyn Read) -> Result<M, StateFileError>,
+) -> Result<M, FileError> {
     check_state_path(path)?;
     let file =
         File::open(path).map_err(|error| FileError::Read { path: path.to_owned(), error })?;
-    let mut reader = BufReader::with_capacity(1 << 16, file);
-    let result = if is_gzip(path) {
-        let mut reader = BufReader::with_capacity(1 << 16, MultiGzDecoder::new(reader));
-        M::read_state(&mut reader, max_bytes).and_then(|machine| expect_end(&mut reader, machine))
-    } else {
-        M::read_state(&mut reader, max_bytes).and_then(|machine| expect_end(&mut reader, machine))
-    };
+    let mut source: Box<dyn Read> = Box::new(BufReader::with_capacity(READ_BYTES, file));
+    if is_gzip(path) {
+        source = Box::new(BufReader::with_capacity(READ_BYTES, MultiGzDecoder::new(source)));
+    }
+    let result = read(&mut source).and_then(|machine| expect_end(&mut source, machine));
     result.map_err(|error| FileError::State { path: path.to_owned(), error })
 }
 

@@ -6,10 +6,12 @@
 mod fault;
 mod file;
 mod json;
+mod later;
 mod pattern;
 mod proof_file;
 mod run;
 mod sample;
+mod saver;
 mod symbols;
 
 use std::io::{Read, Write};
@@ -19,13 +21,16 @@ use tribunal_preimage::{Key, Oracle};
 
 pub use crate::fault::{Blame, Fault};
 pub use crate::file::{
-    FileError, StateFileError, check_state_path, is_gzip, load_state, save_state, write_atomically,
+    FileError, StateFileError, check_state_path, is_gzip, load_state, load_state_with, save_state,
+    write_atomically,
 };
 pub use crate::json::to_go_json;
+pub use crate::later::Later;
 pub use crate::pattern::{PatternError, StepPattern};
 pub use crate::proof_file::{Hex, ProofFile};
 pub use crate::run::{Events, Outcome, PreimageStop, RunError, RunPlan, STEPS_BETWEEN_POLLS, run};
 pub use crate::sample::{Sample, SampleError, SamplePoints, sample};
+pub use crate::saver::Saver;
 pub use crate::symbols::{Symbol, Symbols};
 
 /// A fault-proof VM at one moment: state, and how it goes on.
@@ -67,11 +72,25 @@ pub trait Machine: Sized {
     /// As [`Machine::run`].
     fn prove_step(&mut self, host: &mut dyn Host) -> Result<StepProof, Fault>;
 
+    /// Takes one step as [`Machine::prove_step`] does, and leaves as much of the proof to another thread
+    /// as it can.
+    ///
+    /// # Errors
+    /// As [`Machine::run`].
+    fn prove_step_later(&mut self, host: &mut dyn Host) -> Result<Later<StepProof>, Fault> {
+        self.prove_step(host).map(Later::ready)
+    }
+
     /// The bytes that the state hash commits to.
     fn witness(&mut self) -> Vec<u8>;
 
     /// keccak256 of the witness, with the first byte replaced by the [`Status`].
     fn state_hash(&mut self) -> Hash;
+
+    /// [`Machine::state_hash`] of this moment, computed by another thread as far as it can.
+    fn state_hash_later(&mut self) -> Later<Hash> {
+        Later::ready(self.state_hash())
+    }
 
     /// What the last step read from a preimage.
     fn last_preimage_read(&self) -> Option<PreimageRead>;

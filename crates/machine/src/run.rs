@@ -5,12 +5,18 @@
 
 use std::error::Error;
 
-use crate::{Fault, Host, Machine, Pause, PreimageRead, StepPattern, StepProof, StopOn};
+use crate::{Fault, Host, Later, Machine, Pause, PreimageRead, StepPattern, StepProof, StopOn};
 
-/// Steps between two looks at the world: the limit on memory, and [`Events::poll`].
-///
-/// A step makes at most two pages, so memory outgrows its limit by 256 MiB at most.
-pub const STEPS_BETWEEN_POLLS: u64 = 1 << 17;
+/// The most steps between two looks at the world: the limit on memory, and [`Events::poll`].
+pub const STEPS_BETWEEN_POLLS: u64 = 1 << 18;
+
+/// So many between two looks at least, as long as nothing else stops the run. An engine that compiles
+/// has to leave its code for each.
+const LEAST_BETWEEN_POLLS: u64 = 1 << 15;
+
+/// The most bytes that a step makes of pages. So memory outgrows its limit by
+/// [`LEAST_BETWEEN_POLLS`] times as much at most: 256 MiB.
+const BYTES_OF_STEP: u64 = 2 * 4096;
 
 /// What to do on the way.
 #[derive(Clone, Debug)]
@@ -89,11 +95,11 @@ pub trait Events<M> {
     /// Ends the run.
     fn snapshot(&mut self, machine: &M) -> Result<(), Self::Error>;
 
-    /// A step of `proof_at` was taken.
+    /// A step of `proof_at` was taken, whose proof may be still to come.
     ///
     /// # Errors
     /// Ends the run.
-    fn proof(&mut self, proof: StepProof) -> Result<(), Self::Error>;
+    fn proof(&mut self, proof: Later<StepProof>) -> Result<(), Self::Error>;
 }
 
 /// How a run ended.
@@ -146,7 +152,7 @@ pub fn run<M: Machine, E: Events<M>>(
         if let Some(code) = machine.exit_code() {
             return Ok(Outcome::Exited(code));
         }
-        poll(machine, plan.max_bytes, events)?;
+        let unwatched = poll(machine, plan.max_bytes, events)?;
         let step = machine.step();
         if plan.info_at.matches(step) {
             events.info(machine);
@@ -158,11 +164,11 @@ pub fn run<M: Machine, E: Events<M>>(
             events.snapshot(machine).map_err(RunError::Listener)?;
         }
         let may_have_read = if plan.proof_at.matches(step) {
-            let proof = machine.prove_step(host)?;
+            let proof = machine.prove_step_later(host)?;
             events.proof(proof).map_err(RunError::Listener)?;
             true
         } else {
-            let pause = machine.run(next_halt(plan, step), stop_on, host)?;
+            let pause = machine.run(next_halt(plan, step, unwatched), stop_on, host)?;
             pause == Pause::PreimageRead
         };
         if may_have_read
@@ -174,28 +180,30 @@ pub fn run<M: Machine, E: Events<M>>(
     }
 }
 
-/// The first step after `step` at which the loop has something to do.
-fn next_halt(plan: &RunPlan, step: u64) -> u64 {
+/// The first step after `step` at which the loop has something to do, at most `unwatched` away.
+fn next_halt(plan: &RunPlan, step: u64, unwatched: u64) -> u64 {
     let after = step.wrapping_add(1);
     [plan.info_at, plan.stop_at, plan.snapshot_at, plan.proof_at]
         .into_iter()
         .filter_map(|pattern| pattern.next(after))
         // Next to its end the counter wraps, and a halt may lie behind: go step by step there.
-        .chain([step.checked_add(STEPS_BETWEEN_POLLS).unwrap_or(after)])
+        .chain([step.checked_add(unwatched).unwrap_or(after)])
         .min()
         .unwrap_or(after)
 }
 
+/// Looks at the world, and says for how many steps nobody needs to look again.
 pub(crate) fn poll<M: Machine, E: Events<M>>(
     machine: &M,
     limit: u64,
     events: &mut E,
-) -> Result<(), RunError<E::Error>> {
+) -> Result<u64, RunError<E::Error>> {
     let bytes = machine.state_bytes();
-    if bytes > limit {
+    let Some(left) = limit.checked_sub(bytes) else {
         return Err(RunError::TooLarge { step: machine.step(), bytes, limit });
-    }
-    events.poll(machine).map_err(RunError::Listener)
+    };
+    events.poll(machine).map_err(RunError::Listener)?;
+    Ok((left / BYTES_OF_STEP).clamp(LEAST_BETWEEN_POLLS, STEPS_BETWEEN_POLLS))
 }
 
 #[cfg(test)]
@@ -244,13 +252,13 @@ mod tests {
             stop_at_preimage: PreimageStop::default(),
             max_bytes: u64::MAX,
         };
-        assert_eq!(next_halt(&plan, 5), 6);
+        assert_eq!(next_halt(&plan, 5, 500), 6);
         let plan = RunPlan { proof_at: StepPattern::Never, ..plan };
-        assert_eq!(next_halt(&plan, 5), 70);
-        assert_eq!(next_halt(&plan, 70), 1000);
+        assert_eq!(next_halt(&plan, 5, 500), 70);
+        assert_eq!(next_halt(&plan, 70, 5000), 1000);
         let plan = RunPlan { info_at: StepPattern::Never, ..plan };
-        assert_eq!(next_halt(&plan, 1000), 1000 + STEPS_BETWEEN_POLLS);
-        assert_eq!(next_halt(&plan, u64::MAX), 0, "the step counter wraps");
-        assert_eq!(next_halt(&plan, u64::MAX - 1), u64::MAX);
+        assert_eq!(next_halt(&plan, 1000, 77), 1077);
+        assert_eq!(next_halt(&plan, u64::MAX, 500), 0, "the step counter wraps");
+        assert_eq!(next_halt(&plan, u64::MAX - 1, 500), u64::MAX);
     }
 }

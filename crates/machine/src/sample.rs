@@ -1,11 +1,12 @@
 //! State hashes and proofs at many steps, from one forward run.
 
+use std::collections::VecDeque;
 use std::str::FromStr;
 
 use tribunal_keccak::Hash;
 
-use crate::run::{STEPS_BETWEEN_POLLS, poll};
-use crate::{Events, Host, Machine, RunError, StepProof, StopOn};
+use crate::run::poll;
+use crate::{Events, Fault, Host, Later, Machine, RunError, StepProof, StopOn};
 
 /// The steps to sample: some by number, and every multiple of some strides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,8 +117,10 @@ pub struct Sample {
 
 /// Runs `machine` on and hands `found` the state at each of `points`, in ascending order.
 ///
-/// Points that lie behind are passed over. Past the end of the program the state no longer changes:
-/// numbered points there have its last hash, strides end with it.
+/// Hashes are computed by another thread while the run goes on, so a point may be handed over when the
+/// machine is well past it; what was found before an error is handed over all the same. Points that lie
+/// behind are passed over. Past the end of the program the state no longer changes: numbered points
+/// there have its last hash, strides end with it.
 ///
 /// # Errors
 /// See [`RunError`]; `found` ends the run with an error of its own.
@@ -128,44 +131,139 @@ pub fn sample<M: Machine, E: Events<M>>(
     max_bytes: u64,
     host: &mut dyn Host,
     events: &mut E,
-    mut found: impl FnMut(Sample) -> Result<(), E::Error>,
+    found: impl FnMut(Sample) -> Result<(), E::Error>,
 ) -> Result<(), RunError<E::Error>> {
-    let mut point = points.next(machine.step());
-    while let Some(step) = point {
-        while machine.exit_code().is_none() && machine.step() < step {
-            poll(machine, max_bytes, events)?;
-            let halt = step.min(machine.step().saturating_add(STEPS_BETWEEN_POLLS));
-            machine.run(halt, StopOn::Nothing, host)?;
+    let mut sampling = Sampling { prove, coming: VecDeque::new(), found };
+    match sampling.run(machine, points, max_bytes, host, events) {
+        // Whoever is to be told has had enough.
+        Err(Ended::ByFound(error)) => Err(RunError::Listener(error)),
+        Err(Ended::Otherwise(error)) => {
+            sampling.hand_over(0).map_err(RunError::Listener)?;
+            Err(error)
         }
-        if machine.step() < step {
-            break;
-        }
-        let sample = take(machine, step, prove, host)?;
-        found(sample).map_err(RunError::Listener)?;
-        point = step.checked_add(1).and_then(|after| points.next(after));
+        Ok(()) => sampling.hand_over(0).map_err(RunError::Listener),
     }
-    let end = machine.step();
-    if machine.exit_code().is_some() {
-        for &step in points.past_the_end(end).iter().filter(|&&step| step > end) {
-            let sample = take(machine, step, prove, host)?;
-            found(sample).map_err(RunError::Listener)?;
-        }
-    }
-    Ok(())
 }
 
-fn take<M: Machine, E: std::error::Error>(
-    machine: &mut M,
-    step: u64,
+/// Points that may wait to be handed over.
+const COMING: usize = 8;
+
+/// Samples that are being taken.
+struct Sampling<F> {
     prove: bool,
-    host: &mut dyn Host,
-) -> Result<Sample, RunError<E>> {
-    Ok(if prove {
-        let proof = StepProof { step, ..machine.prove_step(host)? };
-        Sample { step, hash: proof.pre, proof: Some(proof) }
-    } else {
-        Sample { step, hash: machine.state_hash(), proof: None }
-    })
+    coming: VecDeque<Coming>,
+    found: F,
+}
+
+/// A sample that may be still to come.
+struct Coming {
+    step: u64,
+    what: What,
+}
+
+enum What {
+    Hash(Later<Hash>),
+    Proof(Later<StepProof>),
+}
+
+/// Why sampling ended before its time.
+enum Ended<E: std::error::Error + 'static> {
+    ByFound(E),
+    Otherwise(RunError<E>),
+}
+
+impl<E: std::error::Error> From<RunError<E>> for Ended<E> {
+    fn from(error: RunError<E>) -> Self {
+        Self::Otherwise(error)
+    }
+}
+
+impl<F> Sampling<F> {
+    fn run<M: Machine, E: Events<M>>(
+        &mut self,
+        machine: &mut M,
+        points: &SamplePoints,
+        max_bytes: u64,
+        host: &mut dyn Host,
+        events: &mut E,
+    ) -> Result<(), Ended<E::Error>>
+    where
+        F: FnMut(Sample) -> Result<(), E::Error>,
+    {
+        let mut point = points.next(machine.step());
+        while let Some(step) = point {
+            while machine.exit_code().is_none() && machine.step() < step {
+                self.hand_over(COMING).map_err(Ended::ByFound)?;
+                let unwatched = poll(machine, max_bytes, events)?;
+                let halt = step.min(machine.step().saturating_add(unwatched));
+                machine.run(halt, StopOn::Nothing, host).map_err(RunError::Fault)?;
+            }
+            if machine.step() < step {
+                break;
+            }
+            self.take(machine, step, host).map_err(RunError::Fault)?;
+            self.hand_over(COMING).map_err(Ended::ByFound)?;
+            point = step.checked_add(1).and_then(|after| points.next(after));
+        }
+        let end = machine.step();
+        if machine.exit_code().is_some() {
+            for &step in points.past_the_end(end).iter().filter(|&&step| step > end) {
+                self.take(machine, step, host).map_err(RunError::Fault)?;
+                self.hand_over(COMING).map_err(Ended::ByFound)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take<M: Machine>(
+        &mut self,
+        machine: &mut M,
+        step: u64,
+        host: &mut dyn Host,
+    ) -> Result<(), Fault> {
+        let what = match self.prove {
+            true => What::Proof(machine.prove_step_later(host)?),
+            false => What::Hash(machine.state_hash_later()),
+        };
+        self.coming.push_back(Coming { step, what });
+        Ok(())
+    }
+
+    /// Hands over what is there, and waits for it as long as more than `most` samples are to come.
+    fn hand_over<E>(&mut self, most: usize) -> Result<(), E>
+    where
+        F: FnMut(Sample) -> Result<(), E>,
+    {
+        while let Some(mut first) = self.coming.pop_front() {
+            if self.coming.len() < most && !first.is_ready() {
+                self.coming.push_front(first);
+                break;
+            }
+            (self.found)(first.wait())?;
+        }
+        Ok(())
+    }
+}
+
+impl Coming {
+    fn is_ready(&mut self) -> bool {
+        match &mut self.what {
+            What::Hash(hash) => hash.is_ready(),
+            What::Proof(proof) => proof.is_ready(),
+        }
+    }
+
+    fn wait(self) -> Sample {
+        let Self { step, what } = self;
+        match what {
+            What::Hash(hash) => Sample { step, hash: hash.wait(), proof: None },
+            What::Proof(proof) => {
+                // Past the end of the program, the machine no longer counts.
+                let proof = StepProof { step, ..proof.wait() };
+                Sample { step, hash: proof.pre, proof: Some(proof) }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! Knows pages, words and hashes. Knows nothing of instructions, threads, files or limits: whoever
 //! runs a machine decides how many pages are too many.
 
+mod later;
 mod page_tree;
 mod pages;
 mod proof;
@@ -12,14 +13,17 @@ mod tree;
 mod upper_tree;
 
 use std::borrow::Cow;
+use std::sync::mpsc::Receiver;
 
 use tribunal_keccak::Hash;
 
+pub use crate::later::Answers;
 pub use crate::page_tree::page_roots;
 pub use crate::pages::Pages;
 pub use crate::proof::{PROOF_BYTES, PROOF_NODES, Proof};
 pub use crate::storage::{Changed, Storage};
 
+use crate::later::{Asked, Keeper};
 use crate::tree::Tree;
 
 /// Bytes in a page.
@@ -38,7 +42,8 @@ pub const PAGE_ADDRESS_BITS: u32 = 12;
 #[derive(Clone)]
 pub struct Memory<S = Pages> {
     storage: S,
-    tree: Tree,
+    tree: Keeper,
+    asked: Asked,
 }
 
 impl Memory {
@@ -51,7 +56,7 @@ impl Memory {
 impl<S: Storage> Memory<S> {
     /// A memory of what `storage` holds, all of which counts as changed there.
     pub fn over(storage: S) -> Self {
-        Self { storage, tree: Tree::default() }
+        Self { storage, tree: Keeper::default(), asked: Asked::default() }
     }
 
     /// What holds the bytes.
@@ -75,11 +80,13 @@ impl<S: Storage> Memory<S> {
         storage.take_changed();
         let mut tree = Tree::default();
         tree.take_roots(roots);
-        Self { storage, tree }
+        Self { storage, tree: Keeper::Here(tree), asked: Asked::default() }
     }
 
     /// The same pages, kept by another storage, which is empty. What was hashed stays so.
     pub fn move_to<T: Storage>(mut self, mut storage: T) -> Memory<T> {
+        let tree = self.tree.here();
+        self.asked.settle(tree);
         let changed = self.storage.take_changed();
         let mut changed: Vec<u64> = changed.into_iter().map(|changed| changed.index).collect();
         changed.sort_unstable();
@@ -95,9 +102,9 @@ impl<S: Storage> Memory<S> {
             // A page of zeroes is not written: this one may have held something else before.
             let first = storage.word(start);
             storage.set_word(start, first);
-            self.tree.forget(index);
+            tree.forget(index);
         }
-        Memory { storage, tree: self.tree }
+        Memory { storage, tree: self.tree, asked: self.asked }
     }
 
     /// The 8-byte word at `address`; the low three bits of `address` are ignored.
@@ -178,14 +185,48 @@ impl<S: Storage> Memory<S> {
     /// on seven for a changed 32-byte leaf, fewer where leaves share a path; and 52 above a page,
     /// shared between pages likewise.
     pub fn root(&mut self) -> Hash {
-        self.tree.update(&mut self.storage);
-        self.tree.root()
+        self.hashed().0.root()
     }
 
     /// The leaf that holds `address` and its siblings up to the root.
     pub fn proof(&mut self, address: u64) -> Proof {
-        self.tree.update(&mut self.storage);
-        self.tree.prove(address, self.storage.page(page_index(address)).as_deref())
+        let (tree, storage) = self.hashed();
+        tree.prove(address, storage.page(page_index(address)).as_deref())
+    }
+
+    /// The tree of what is stored now.
+    fn hashed(&mut self) -> (&Tree, &S) {
+        let tree = self.tree.here();
+        self.asked.settle(tree);
+        tree.update(&mut self.storage);
+        (tree, &self.storage)
+    }
+
+    /// Asks for the root as it is now. The answer comes from [`Memory::answer`], computed on another
+    /// thread, or from [`Memory::answer_now`].
+    pub fn ask_root(&mut self) {
+        self.asked.root(&mut self.storage, &mut self.tree);
+    }
+
+    /// Asks for the proof of `address` as it is now, as [`Memory::ask_root`] does for the root.
+    pub fn ask_proof(&mut self, address: u64) {
+        self.asked.proof(address, &mut self.storage, &mut self.tree);
+    }
+
+    /// Answers all that was asked for since the last call.
+    pub fn answer_now(&mut self) -> Answers {
+        self.asked.answers(self.tree.here())
+    }
+
+    /// Has another thread answer all that was asked for since the last call, and do `work` with the
+    /// answers.
+    ///
+    /// Waits only where that thread is far behind.
+    pub fn answer<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(Answers) -> T + Send + 'static,
+    ) -> Receiver<T> {
+        self.asked.answer(&mut self.tree, work)
     }
 }
 
@@ -201,8 +242,15 @@ impl<S: Storage> std::fmt::Debug for Memory<S> {
     }
 }
 
+/// Whether all of these bytes are zero.
+pub fn is_zero(bytes: &[u8]) -> bool {
+    // In pieces that vector instructions look at as a whole.
+    let (pieces, rest) = bytes.as_chunks::<64>();
+    let is_zero = |piece: &[u8]| piece.iter().fold(0, |all, byte| all | byte) == 0;
+    pieces.iter().all(|piece| is_zero(piece)) && is_zero(rest)
+}
+
 fn copy_page(from: &impl Storage, to: &mut impl Storage, index: u64) {
-    to.touch(index);
     if let Some(data) = from.page(index) {
         to.write_within_page(index << PAGE_ADDRESS_BITS, &*data);
     }

@@ -6,11 +6,14 @@
 
 use tribunal_keccak::{Hash, Node, hash_nodes};
 
-use crate::PageData;
 use crate::proof::ZERO_HASHES;
+use crate::{PAGE_SIZE, PageData, is_zero};
 
 /// Bytes in a leaf of the tree.
 pub(crate) const LEAF_BYTES: usize = 32;
+
+/// Bytes in a node: two leaves, or the hashes of two nodes.
+const NODE_BYTES: usize = size_of::<Node>();
 
 /// Tree levels within a page: 128 leaves.
 pub(crate) const PAGE_LEVELS: usize = 7;
@@ -35,8 +38,8 @@ pub(crate) struct Rehash<'a> {
 /// the processor's cache.
 const PAGES_PER_BATCH: usize = 32;
 
-/// Pages from which on a second thread is worth its start.
-const PAGES_PER_THREAD: usize = 256;
+/// Pages from which on another thread is worth its start, which takes as long as hashing ten of them.
+const PAGES_PER_THREAD: usize = 64;
 
 /// Computes the roots of `pages`, on more than one processor where there are many.
 pub(crate) fn rehash(pages: &mut [Rehash<'_>]) {
@@ -88,9 +91,72 @@ pub(crate) fn tree_of(data: &PageData) -> Box<PageTree> {
     page.tree.expect("a tree that was given is given back")
 }
 
-/// Nodes of one level, of many pages, that wait to be hashed together.
+impl Rehash<'_> {
+    /// Whether it is hashed as a whole, and most of it is not zeroes.
+    fn is_full(&self) -> bool {
+        let nodes = self.data.as_chunks::<NODE_BYTES>().0;
+        let half = nodes.len() / 2;
+        let filled = || nodes.iter().filter(|node| !is_zero(*node)).take(half).count();
+        self.leaves == u128::MAX && filled() == half
+    }
+}
+
+/// Hashes nodes of many pages together, level by level. What is kept here is room for them.
 #[derive(Default)]
 struct Batch {
+    full: FullPages,
+    sparse: SparsePages,
+}
+
+impl Batch {
+    fn rehash(&mut self, pages: &mut [Rehash<'_>]) {
+        let (mut full, mut sparse): (Vec<_>, Vec<_>) =
+            pages.iter_mut().partition(|page| page.is_full());
+        full.chunks_mut(PAGES_PER_BATCH).for_each(|pages| self.full.rehash(pages));
+        sparse.chunks_mut(PAGES_PER_BATCH).for_each(|pages| self.sparse.rehash(pages));
+    }
+}
+
+/// Pages of which every node is hashed. The hashes of one level, side by side, are the nodes of the
+/// next: nothing is collected and nothing put in place.
+#[derive(Default)]
+struct FullPages {
+    level: Vec<Hash>,
+    above: Vec<Hash>,
+}
+
+impl FullPages {
+    fn rehash(&mut self, pages: &mut [&mut Rehash<'_>]) {
+        // Hashes of each page on this level: those of its 64-byte nodes first.
+        let mut width = PAGE_SIZE / NODE_BYTES;
+        self.level.resize(pages.len() * width, [0; 32]);
+        for (page, hashes) in pages.iter().zip(self.level.chunks_exact_mut(width)) {
+            hash_nodes(page.data.as_chunks().0, hashes);
+        }
+        loop {
+            for (page, hashes) in pages.iter_mut().zip(self.level.chunks_exact(width)) {
+                if let Some(tree) = &mut page.tree {
+                    tree[width..2 * width].copy_from_slice(hashes);
+                }
+            }
+            if width == 1 {
+                break;
+            }
+            width /= 2;
+            self.above.resize(pages.len() * width, [0; 32]);
+            hash_nodes(self.level.as_flattened().as_chunks().0, &mut self.above);
+            std::mem::swap(&mut self.level, &mut self.above);
+        }
+        for (page, root) in pages.iter_mut().zip(&self.level) {
+            page.root = *root;
+        }
+    }
+}
+
+/// Pages of which some nodes are hashed: those above leaves that changed, and are not zeroes.
+#[derive(Default)]
+struct SparsePages {
+    /// Nodes of one level that wait to be hashed together.
     nodes: Vec<Node>,
     /// Where each hash goes: a page of the batch and a place in its tree.
     places: Vec<(u8, u8)>,
@@ -99,29 +165,27 @@ struct Batch {
     scratch: Vec<PageTree>,
 }
 
-impl Batch {
-    fn rehash(&mut self, pages: &mut [Rehash<'_>]) {
+impl SparsePages {
+    fn rehash(&mut self, pages: &mut [&mut Rehash<'_>]) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.resize(PAGES_PER_BATCH.min(pages.len()), [[0; 32]; 128]);
-        for pages in pages.chunks_mut(PAGES_PER_BATCH) {
-            for level in 0..PAGE_LEVELS {
-                for (which, (page, scratch)) in pages.iter_mut().zip(&mut scratch).enumerate() {
-                    let tree = page.tree.as_deref_mut().unwrap_or(scratch);
-                    self.gather(which as u8, page.data, page.leaves, tree, level);
-                }
-                self.hashes.resize(self.nodes.len(), [0; 32]);
-                hash_nodes(&self.nodes, &mut self.hashes);
-                for (&(which, place), hash) in self.places.iter().zip(&self.hashes) {
-                    let which = usize::from(which);
-                    let tree = pages[which].tree.as_deref_mut().unwrap_or(&mut scratch[which]);
-                    tree[usize::from(place)] = *hash;
-                }
-                self.nodes.clear();
-                self.places.clear();
+        scratch.resize(pages.len(), [[0; 32]; 128]);
+        for level in 0..PAGE_LEVELS {
+            for (which, (page, scratch)) in pages.iter_mut().zip(&mut scratch).enumerate() {
+                let tree = page.tree.as_deref_mut().unwrap_or(scratch);
+                self.gather(which as u8, page.data, page.leaves, tree, level);
             }
-            for (page, scratch) in pages.iter_mut().zip(&scratch) {
-                page.root = page.tree.as_deref().unwrap_or(scratch)[1];
+            self.hashes.resize(self.nodes.len(), [0; 32]);
+            hash_nodes(&self.nodes, &mut self.hashes);
+            for (&(which, place), hash) in self.places.iter().zip(&self.hashes) {
+                let which = usize::from(which);
+                let tree = pages[which].tree.as_deref_mut().unwrap_or(&mut scratch[which]);
+                tree[usize::from(place)] = *hash;
             }
+            self.nodes.clear();
+            self.places.clear();
+        }
+        for (page, scratch) in pages.iter_mut().zip(&scratch) {
+            page.root = page.tree.as_deref().unwrap_or(scratch)[1];
         }
         self.scratch = scratch;
     }
@@ -160,6 +224,41 @@ impl Batch {
             node[32..].copy_from_slice(right);
             self.nodes.push(node);
             self.places.push((which, place as u8));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tribunal_keccak::hash_pair;
+
+    use super::*;
+
+    #[test]
+    fn a_page_has_one_root_and_one_tree_however_much_of_it_is_zeroes() {
+        let pages: Vec<PageData> = (0..=64)
+            .map(|filled| {
+                let mut page = [0; PAGE_SIZE];
+                // Spread, and in each second one only the second leaf of a node.
+                for node in (0..64).map(|node| node * 29 % 64).take(filled) {
+                    page[node * 64 + node % 2 * 32 + 5] = node as u8 + 1;
+                }
+                page
+            })
+            .collect();
+        let expected = |page: &PageData| {
+            let mut tree = [[0; 32]; 256];
+            tree[128..].copy_from_slice(page.as_chunks().0);
+            for place in (1..128).rev() {
+                tree[place] = hash_pair(&tree[2 * place], &tree[2 * place + 1]);
+            }
+            tree
+        };
+        let roots = page_roots(&pages.iter().collect::<Vec<_>>());
+        for (page, root) in pages.iter().zip(roots) {
+            let expected = expected(page);
+            assert_eq!(root, expected[1]);
+            assert_eq!(tree_of(page)[1..], expected[1..128]);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::page_tree::LEAF_BYTES;
-use crate::{Changed, PAGE_SIZE, PageData, Storage, page_index};
+use crate::{Changed, PAGE_SIZE, PageData, Storage, is_zero, page_index};
 
 /// What a page holds before anything else was written to it.
 static ZERO_PAGE: PageData = [0; PAGE_SIZE];
@@ -117,13 +117,7 @@ impl Pages {
     #[inline]
     fn slot_for_writing(&mut self, index: u64) -> u32 {
         let recent = self.recent[recent_place(index)];
-        if recent.index == index {
-            return recent.slot;
-        }
-        match self.find_slot(index) {
-            Some(slot) => slot,
-            None => self.create_page(index),
-        }
+        if recent.index == index { recent.slot } else { self.find_or_create(index) }
     }
 
     #[cold]
@@ -134,12 +128,14 @@ impl Pages {
     }
 
     #[cold]
-    fn create_page(&mut self, index: u64) -> u32 {
+    fn find_or_create(&mut self, index: u64) -> u32 {
         assert!(index < 1 << 52, "a page index has 52 bits");
-        let slot =
-            u32::try_from(self.pages.len()).expect("fewer than 2^32 pages fit in any memory");
-        self.pages.push(Page { index, data: None, dirty: [0; 2], watched: false, plain: false });
-        self.slots.insert(index, slot);
+        let pages = &mut self.pages;
+        let slot = *self.slots.entry(index).or_insert_with(|| {
+            let slot = u32::try_from(pages.len()).expect("fewer than 2^32 pages fit in any memory");
+            pages.push(Page { index, data: None, dirty: [0; 2], watched: false, plain: false });
+            slot
+        });
         self.recent[recent_place(index)] = Recent { index, slot };
         slot
     }
@@ -286,7 +282,7 @@ impl Page {
 
     fn write(&mut self, offset: usize, bytes: &[u8]) {
         let end = offset + bytes.len();
-        if self.data.is_none() && bytes.iter().all(|&byte| byte == 0) {
+        if self.data.is_none() && is_zero(bytes) {
             return;
         }
         self.data_mut()[offset..end].copy_from_slice(bytes);

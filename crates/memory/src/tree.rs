@@ -1,6 +1,7 @@
 //! The tree over all of memory: roots of pages, the trees of those that change often, and the
 //! levels above them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use tribunal_keccak::Hash;
@@ -8,7 +9,7 @@ use tribunal_keccak::Hash;
 use crate::page_tree::{PageTree, Rehash, prove, rehash, tree_of};
 use crate::proof::Proof;
 use crate::upper_tree::UpperTree;
-use crate::{PageData, Storage, page_index};
+use crate::{Changed, PageData, Storage, page_index};
 
 #[derive(Clone, Default)]
 pub(crate) struct Tree {
@@ -38,29 +39,36 @@ impl Tree {
     /// Takes in what changed in `storage`.
     pub(crate) fn update<S: Storage>(&mut self, storage: &mut S) {
         let changed = storage.take_changed();
+        self.take_from(&changed, storage);
+    }
+
+    /// Takes in the pages of `storage` that are said to have changed.
+    pub(crate) fn take_from<S: Storage>(&mut self, changed: &[Changed], storage: &S) {
         for changed in changed.chunks(PAGES_AT_ONCE) {
-            let data: Vec<_> =
-                changed.iter().map(|changed| (changed, storage.page(changed.index))).collect();
-            let mut pages: Vec<Rehash<'_>> = data
-                .iter()
-                .filter_map(|(changed, data)| {
-                    let data = data.as_deref()?;
-                    let (leaves, tree) = match self.pages.remove(&changed.index) {
-                        Some(tree) => (changed.leaves, Some(tree)),
-                        None if self.upper.knows(changed.index) => {
-                            (u128::MAX, Some(Box::new([[0; 32]; 128])))
-                        }
-                        None => (u128::MAX, None),
-                    };
-                    Some(Rehash { index: changed.index, data, leaves, tree, root: [0; 32] })
-                })
-                .collect();
-            rehash(&mut pages);
-            self.upper.update(pages.iter().map(|page| (page.index, page.root)));
-            for page in pages {
-                if let Some(tree) = page.tree {
-                    self.pages.insert(page.index, tree);
-                }
+            let page = |changed: &Changed| Some((*changed, storage.page(changed.index)?));
+            let pages: Vec<(Changed, Cow<'_, PageData>)> =
+                changed.iter().filter_map(page).collect();
+            self.take(pages.iter().map(|(changed, data)| (*changed, &**data)));
+        }
+    }
+
+    /// Takes in pages that changed.
+    pub(crate) fn take<'a>(&mut self, changed: impl Iterator<Item = (Changed, &'a PageData)>) {
+        let mut pages: Vec<Rehash<'_>> = changed
+            .map(|(Changed { index, leaves }, data)| {
+                let (leaves, tree) = match self.pages.remove(&index) {
+                    Some(tree) => (leaves, Some(tree)),
+                    None if self.upper.knows(index) => (u128::MAX, Some(Box::new([[0; 32]; 128]))),
+                    None => (u128::MAX, None),
+                };
+                Rehash { index, data, leaves, tree, root: [0; 32] }
+            })
+            .collect();
+        rehash(&mut pages);
+        self.upper.update(pages.iter().map(|page| (page.index, page.root)));
+        for page in pages {
+            if let Some(tree) = page.tree {
+                self.pages.insert(page.index, tree);
             }
         }
     }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use tribunal_keccak::Hash;
 use tribunal_machine::{
-    Blame, Fault, Host, Machine, Pause, PreimageRead, ReadState, StateFileError, Statistics,
+    Blame, Fault, Host, Later, Machine, Pause, PreimageRead, ReadState, StateFileError, Statistics,
     Status, StepProof, StopOn,
 };
 use tribunal_memory::{Memory, Pages, Storage};
@@ -44,9 +44,10 @@ pub use crate::witness::{
     WitnessError,
 };
 
-use crate::proof::{ProofRecorder, encode_proof_data};
+use crate::proof::ProofRecorder;
 use crate::statistics::Tracker;
 use crate::step::NotProving;
+use crate::witness::complete_witness;
 
 /// The version byte of a state file.
 pub const STATE_VERSION: u8 = 8;
@@ -109,6 +110,19 @@ impl<S: Storage> Mips64<S> {
         self.state
     }
 
+    /// Reads a state of at most `max_bytes` bytes ([`Machine::state_bytes`]) into `storage`, which is
+    /// empty.
+    ///
+    /// # Errors
+    /// As [`ReadState::read_state`].
+    pub fn read_into(
+        storage: S,
+        source: &mut dyn Read,
+        max_bytes: u64,
+    ) -> Result<Self, StateFileError> {
+        state_file::read(source, storage, max_bytes).map(Self::new)
+    }
+
     /// The same machine at the same moment, its memory kept by another storage, which is empty.
     pub fn move_to<T: Storage>(self, storage: T) -> Mips64<T> {
         let Self { state, preimage, statistics } = self;
@@ -126,10 +140,9 @@ impl<S: Storage> Mips64<S> {
     /// Takes one step, or fails to, and proves what it looked at until then: what an EVM needs to
     /// take the step, or to refuse it for the same reason.
     pub fn attempt_step(&mut self, host: &mut dyn Host) -> (Vec<u8>, Result<(), Fault>) {
-        let mut recorder = ProofRecorder::default();
-        let proof_data = encode_proof_data(&mut self.state);
+        let mut recorder = ProofRecorder::begin(&mut self.state);
         let result = self.step_with(host, &mut recorder);
-        (recorder.append_to(proof_data), result)
+        (recorder.complete(&mut self.state.memory.answer_now()), result)
     }
 
     fn blame(&self, reason: GuestFault) -> Fault {
@@ -194,30 +207,22 @@ impl<S: Storage> Machine for Mips64<S> {
     }
 
     fn prove_step(&mut self, host: &mut dyn Host) -> Result<StepProof, Fault> {
-        let step = self.state.step;
-        let pre = self.state_hash();
-        let state_data = self.witness();
-        if self.state.exited == 1 {
-            self.step_once(host)?;
-            return Ok(StepProof {
-                step,
-                pre,
-                post: pre,
-                state_data,
-                proof_data: Vec::new(),
-                preimage: None,
-            });
+        let asked = self.ask_step_proof(host);
+        let mut answers = self.state.memory.answer_now();
+        Ok(asked?.complete(&mut answers))
+    }
+
+    fn prove_step_later(&mut self, host: &mut dyn Host) -> Result<Later<StepProof>, Fault> {
+        match self.ask_step_proof(host) {
+            Ok(asked) => {
+                let proof = self.state.memory.answer(|mut answers| asked.complete(&mut answers));
+                Ok(proof.into())
+            }
+            Err(fault) => {
+                drop(self.state.memory.answer_now());
+                Err(fault)
+            }
         }
-        let (proof_data, result) = self.attempt_step(host);
-        result?;
-        Ok(StepProof {
-            step,
-            pre,
-            post: self.state_hash(),
-            state_data,
-            proof_data,
-            preimage: self.last_preimage_read(),
-        })
     }
 
     fn witness(&mut self) -> Vec<u8> {
@@ -226,6 +231,12 @@ impl<S: Storage> Machine for Mips64<S> {
 
     fn state_hash(&mut self) -> Hash {
         self.state.hash()
+    }
+
+    fn state_hash_later(&mut self) -> Later<Hash> {
+        let mut witness = self.state.ask_witness();
+        let hash = move |mut answers| complete_witness(&mut witness, &mut answers);
+        self.state.memory.answer(hash).into()
     }
 
     fn last_preimage_read(&self) -> Option<PreimageRead> {
@@ -259,7 +270,7 @@ impl Mips64 {
 
 impl ReadState for Mips64 {
     fn read_state(source: &mut dyn Read, max_bytes: u64) -> Result<Self, StateFileError> {
-        state_file::read(source, max_bytes).map(Self::new)
+        Self::read_into(Pages::default(), source, max_bytes)
     }
 }
 

@@ -4,14 +4,16 @@
 //! of the instruction, of the first word a step touches, of the second one (clock_gettime only).
 //! Proofs that a step does not need are zero.
 
-use tribunal_memory::{Memory, PROOF_BYTES, Proof, Storage};
+use tribunal_machine::{Fault, Host, Machine as _, PreimageRead, StepProof};
+use tribunal_memory::{Answers, Memory, PROOF_BYTES, Storage};
 
+use crate::Mips64;
 use crate::execute::effective_address;
 use crate::instructions::{Op, Syntax, decode};
 use crate::state::{LlReservation, QUANTUM, State, Thread};
 use crate::step::Recorder;
 use crate::syscall::touched_by_syscall;
-use crate::witness::{StateWitness, THREAD_WITNESS_BYTES};
+use crate::witness::{STATE_WITNESS_BYTES, StateWitness, THREAD_WITNESS_BYTES, complete_witness};
 
 /// Where the memory proofs begin in proof data.
 pub const MEMORY_PROOFS_OFFSET: usize = THREAD_WITNESS_BYTES + 32;
@@ -19,32 +21,35 @@ pub const MEMORY_PROOFS_OFFSET: usize = THREAD_WITNESS_BYTES + 32;
 /// Bytes in proof data.
 pub const PROOF_DATA_BYTES: usize = MEMORY_PROOFS_OFFSET + 3 * PROOF_BYTES;
 
-/// The part of proof data that is known before the step: thread, inner root and instruction.
-pub(crate) fn encode_proof_data<S: Storage>(state: &mut State<S>) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(PROOF_DATA_BYTES);
-    let stack = state.active_stack_mut();
-    // Without an active thread the step fails before anyone looks at a proof.
-    let thread = stack.top().cloned().unwrap_or_default();
-    bytes.extend_from_slice(&thread.witness());
-    bytes.extend_from_slice(&stack.root_below_top());
-    bytes.extend_from_slice(state.memory.proof(thread.pc).as_bytes());
-    bytes
-}
-
-/// Proves the words that a step touches, as they were before it touched them.
-#[derive(Default)]
+/// Proof data while its step is taken. Takes everything as it is before the step touches it, and asks
+/// the memory for the proofs.
 pub(crate) struct ProofRecorder {
-    first: Option<Proof>,
-    second: Option<Proof>,
+    /// Thread and inner root.
+    thread: Vec<u8>,
+    /// Whether the proofs of a first and of a second word were asked for, besides the instruction's.
+    asked: [bool; 2],
 }
 
 impl ProofRecorder {
-    /// Completes proof data.
-    pub(crate) fn append_to(self, mut proof_data: Vec<u8>) -> Vec<u8> {
-        for proof in [self.first, self.second] {
-            match proof {
-                Some(proof) => proof_data.extend_from_slice(proof.as_bytes()),
-                None => proof_data.extend_from_slice(&[0; PROOF_BYTES]),
+    /// Begins with what is known before the step: thread, inner root and instruction.
+    pub(crate) fn begin<S: Storage>(state: &mut State<S>) -> Self {
+        let mut bytes = Vec::with_capacity(PROOF_DATA_BYTES);
+        let stack = state.active_stack_mut();
+        // Without an active thread the step fails before anyone looks at a proof.
+        let thread = stack.top().cloned().unwrap_or_default();
+        bytes.extend_from_slice(&thread.witness());
+        bytes.extend_from_slice(&stack.root_below_top());
+        state.memory.ask_proof(thread.pc);
+        Self { thread: bytes, asked: [false; 2] }
+    }
+
+    /// The whole of it, once the proofs are there.
+    pub(crate) fn complete(self, answers: &mut Answers) -> Vec<u8> {
+        let mut proof_data = self.thread;
+        for asked in [true, self.asked[0], self.asked[1]] {
+            match asked {
+                true => proof_data.extend_from_slice(answers.proof().as_bytes()),
+                false => proof_data.extend_from_slice(&[0; PROOF_BYTES]),
             }
         }
         proof_data
@@ -53,11 +58,56 @@ impl ProofRecorder {
 
 impl Recorder for ProofRecorder {
     fn access<S: Storage>(&mut self, memory: &mut Memory<S>, address: u64) {
-        self.first = Some(memory.proof(address));
+        debug_assert!(!self.asked[0], "a step has one first word");
+        memory.ask_proof(address);
+        self.asked[0] = true;
     }
 
     fn second_access<S: Storage>(&mut self, memory: &mut Memory<S>, address: u64) {
-        self.second = Some(memory.proof(address));
+        memory.ask_proof(address);
+        self.asked[1] = true;
+    }
+}
+
+/// A step that was taken, and whose proof lacks what its memory was asked for.
+pub(crate) struct AskedProof {
+    step: u64,
+    pre: [u8; STATE_WITNESS_BYTES],
+    /// The witness after, and what it takes to come there. None where the program has exited: nothing.
+    taken: Option<([u8; STATE_WITNESS_BYTES], ProofRecorder)>,
+    preimage: Option<PreimageRead>,
+}
+
+impl<S: Storage> Mips64<S> {
+    /// Takes one step, and asks the memory for what its proof needs.
+    ///
+    /// Where the step cannot be taken, what was asked for stays unanswered.
+    pub(crate) fn ask_step_proof(&mut self, host: &mut dyn Host) -> Result<AskedProof, Fault> {
+        let step = self.state.step;
+        let pre = self.state.ask_witness();
+        if self.state.exited == 1 {
+            self.step_once(host)?;
+            return Ok(AskedProof { step, pre, taken: None, preimage: None });
+        }
+        let mut recorder = ProofRecorder::begin(&mut self.state);
+        self.step_with(host, &mut recorder)?;
+        let taken = Some((self.state.ask_witness(), recorder));
+        Ok(AskedProof { step, pre, taken, preimage: self.last_preimage_read() })
+    }
+}
+
+impl AskedProof {
+    /// The proof, now that the memory has answered.
+    pub(crate) fn complete(self, answers: &mut Answers) -> StepProof {
+        let Self { step, mut pre, taken, preimage } = self;
+        let pre_hash = complete_witness(&mut pre, answers);
+        let (post, proof_data) = match taken {
+            None => (pre_hash, Vec::new()),
+            Some((mut post, recorder)) => {
+                (complete_witness(&mut post, answers), recorder.complete(answers))
+            }
+        };
+        StepProof { step, pre: pre_hash, post, state_data: pre.to_vec(), proof_data, preimage }
     }
 }
 

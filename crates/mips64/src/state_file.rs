@@ -45,13 +45,17 @@ fn put(sink: &mut dyn Write, word: u64) -> io::Result<()> {
     sink.write_all(&word.to_be_bytes())
 }
 
-/// Reads a state that takes at most `max_bytes` bytes.
+/// Reads a state that takes at most `max_bytes` bytes into `storage`, which is empty.
 ///
 /// Nothing is allocated for what a length promises, only for what is there.
-pub(crate) fn read(source: &mut dyn Read, max_bytes: u64) -> Result<State, StateFileError> {
+pub(crate) fn read<S: Storage>(
+    source: &mut dyn Read,
+    storage: S,
+    max_bytes: u64,
+) -> Result<State<S>, StateFileError> {
     let mut source = Source { source, left: max_bytes, limit: max_bytes };
     read_version(&mut source)?;
-    let memory = read_memory(&mut source)?;
+    let memory = read_memory(&mut source, storage)?;
     read_rest(&mut source, memory)
 }
 
@@ -159,7 +163,10 @@ fn read_version(source: &mut Source<'_>) -> Result<(), StateFileError> {
 }
 
 /// What follows the pages.
-fn read_rest(source: &mut Source<'_>, memory: Memory) -> Result<State, StateFileError> {
+fn read_rest<S: Storage>(
+    source: &mut Source<'_>,
+    memory: Memory<S>,
+) -> Result<State<S>, StateFileError> {
     let preimage_key = source.take("the preimage key")?;
     let preimage_offset = source.word("the preimage offset")?;
     let heap = source.word("the heap pointer")?;
@@ -201,18 +208,25 @@ fn read_rest(source: &mut Source<'_>, memory: Memory) -> Result<State, StateFile
     })
 }
 
-fn read_memory(source: &mut Source<'_>) -> Result<Memory, StateFileError> {
-    let mut memory = Memory::new();
+fn read_memory<S: Storage>(
+    source: &mut Source<'_>,
+    storage: S,
+) -> Result<Memory<S>, StateFileError> {
+    let mut memory = Memory::over(storage);
+    let mut data = [0; PAGE_SIZE];
+    // One more than the highest index so far: what lies behind cannot be there yet.
+    let mut behind = 0;
     for _ in 0..source.word("the number of pages")? {
         let index = source.word("the index of a page")?;
         if index > LAST_PAGE {
             return Err(StateFileError::Value { what: "the index of a page", found: index });
         }
-        if memory.has_page(index) {
+        if index < behind && memory.has_page(index) {
             return Err(StateFileError::DuplicatePage { index });
         }
+        behind = behind.max(index + 1);
         source.charge(PAGE_SIZE as u64)?;
-        let data: [u8; PAGE_SIZE] = source.take("a page")?;
+        source.fill(&mut data, "a page")?;
         memory.write(index * PAGE_SIZE as u64, &data);
     }
     Ok(memory)
@@ -253,8 +267,13 @@ struct Source<'a> {
 impl Source<'_> {
     fn take<const N: usize>(&mut self, within: &'static str) -> Result<[u8; N], StateFileError> {
         let mut bytes = [0; N];
-        match self.source.read_exact(&mut bytes) {
-            Ok(()) => Ok(bytes),
+        self.fill(&mut bytes, within)?;
+        Ok(bytes)
+    }
+
+    fn fill(&mut self, bytes: &mut [u8], within: &'static str) -> Result<(), StateFileError> {
+        match self.source.read_exact(bytes) {
+            Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(StateFileError::Truncated { within })
             }

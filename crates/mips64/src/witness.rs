@@ -1,7 +1,7 @@
 //! The witness: the bytes that a state hash commits to. The only definition of them.
 
 use tribunal_keccak::{Hash, keccak256};
-use tribunal_memory::Storage;
+use tribunal_memory::{Answers, Storage};
 
 use crate::state::{LlReservation, State, Thread};
 use crate::status;
@@ -21,8 +21,19 @@ pub const EMPTY_STACK_ROOT: Hash = [
 impl<S: Storage> State<S> {
     /// The witness (spec: MIPS64 FPVM §1.2). Brings all cached hashes up to date.
     pub fn witness(&mut self) -> [u8; STATE_WITNESS_BYTES] {
+        let root = self.memory.root();
+        self.witness_with(&root)
+    }
+
+    /// The witness without the root of memory, which that is asked for: [`complete_witness`].
+    pub(crate) fn ask_witness(&mut self) -> [u8; STATE_WITNESS_BYTES] {
+        self.memory.ask_root();
+        self.witness_with(&[0; 32])
+    }
+
+    fn witness_with(&mut self, memory_root: &Hash) -> [u8; STATE_WITNESS_BYTES] {
         let mut bytes = Writer::<STATE_WITNESS_BYTES>::new();
-        bytes.put(&self.memory.root());
+        bytes.put(memory_root);
         bytes.put(&self.preimage_key);
         bytes.put_word(self.preimage_offset);
         bytes.put_word(self.heap);
@@ -71,6 +82,15 @@ impl<S: Storage> State<S> {
         self.next_thread_id = fields.next_thread_id;
         Ok(())
     }
+}
+
+/// Puts the root of memory into a witness that was made without, and returns the state hash.
+pub(crate) fn complete_witness(
+    witness: &mut [u8; STATE_WITNESS_BYTES],
+    answers: &mut Answers,
+) -> Hash {
+    witness[..32].copy_from_slice(&answers.root());
+    StateWitness::state_hash(witness)
 }
 
 /// What a witness says, field by field (spec: MIPS64 FPVM §1.2). Says nothing of whether it is true.

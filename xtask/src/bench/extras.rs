@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::contest::median;
 use super::platform::Tools;
 use super::process::{Clock, Cost};
-use super::programs::{build_cargo, build_memory, build_start};
+use super::programs::{Program, build_cargo, build_memory, build_start};
 use super::runners::{End, Tribunal};
 use crate::cargo;
 
@@ -21,6 +21,7 @@ pub(crate) struct Extras {
     pub(crate) start: Option<Start>,
     pub(crate) memory: Memory,
     pub(crate) root: Root,
+    pub(crate) counting: Vec<Counting>,
 }
 
 /// How long it takes to begin.
@@ -45,6 +46,14 @@ pub(crate) struct Memory {
     pub(crate) engines: Vec<(&'static str, Vec<Cost>)>,
 }
 
+/// What it costs to count every step of a workload.
+pub(crate) struct Counting {
+    pub(crate) workload: &'static str,
+    /// Seconds of the processor, with and without.
+    pub(crate) counted: Vec<f64>,
+    pub(crate) uncounted: Vec<f64>,
+}
+
 /// What a root takes of memory that changed everywhere.
 pub(crate) struct Root {
     pub(crate) bytes: u64,
@@ -56,14 +65,19 @@ impl Extras {
     pub(crate) fn measure(
         tribunal: &Tribunal,
         tools: &Tools,
+        programs: &[Program],
         rounds: usize,
         folder: &Path,
     ) -> Result<Self> {
-        eprintln!("start, memory and root: {rounds} rounds");
+        eprintln!("start, memory, root and counting: {rounds} rounds");
         Ok(Self {
             start: Start::measure(tribunal, tools, rounds, folder)?,
             memory: Memory::measure(tribunal, rounds, folder)?,
             root: Root::measure(rounds)?,
+            counting: match tribunal.has_fast() {
+                true => Counting::measure(programs, rounds)?,
+                false => Vec::new(),
+            },
         })
     }
 
@@ -88,8 +102,16 @@ impl Extras {
         let threads = self.root.threads.iter();
         let threads =
             threads.map(|(count, seconds)| json!({ "threads": count, "seconds": seconds }));
+        let counting = self.counting.iter().map(|of| {
+            json!({
+                "workload": of.workload,
+                "countedSeconds": of.counted,
+                "uncountedSeconds": of.uncounted,
+            })
+        });
         json!({
             "start": start,
+            "counting": counting.collect::<Vec<_>>(),
             "memory": { "pages": self.memory.pages, "engines": memory.collect::<Vec<_>>() },
             "root": {
                 "bytes": self.root.bytes,
@@ -158,6 +180,35 @@ impl Memory {
 
     pub(crate) fn touched_bytes(&self) -> u64 {
         self.pages * PAGE_BYTES
+    }
+}
+
+impl Counting {
+    /// The example runs a program with and without, in turns.
+    fn measure(programs: &[Program], rounds: usize) -> Result<Vec<Self>> {
+        let arguments = ["--release", "--package", "tribunal-jit", "--example", "counting"];
+        let example = build_cargo(&mut cargo(), &arguments)?;
+        let mut all = Vec::new();
+        for Program { workload, elf, .. } in programs {
+            let Some(elf) = elf else { continue };
+            let output = Command::new(&example).arg(rounds.to_string()).arg(elf).output();
+            let output = output.with_context(|| format!("cannot run {example:?}"))?;
+            ensure!(output.status.success(), "{example:?} failed ({})", output.status);
+            let of: Value = serde_json::from_slice(&output.stdout).context("counting: no JSON")?;
+            if of.is_null() {
+                break;
+            }
+            let seconds = |name: &str| -> Result<Vec<f64>> {
+                let list = of[name].as_array().with_context(|| format!("counting: no {name}"))?;
+                Ok(list.iter().filter_map(Value::as_f64).collect())
+            };
+            all.push(Self {
+                workload: workload.name(),
+                counted: seconds("counted")?,
+                uncounted: seconds("uncounted")?,
+            });
+        }
+        Ok(all)
     }
 }
 

@@ -112,7 +112,7 @@ impl Report<'_> {
 
     fn extras(&self) -> String {
         let clock = self.options.clock;
-        let Extras { start, memory, root } = &self.extras;
+        let Extras { start, memory, root, counting } = &self.extras;
         let mut rows: Vec<[String; 3]> = Vec::new();
         for contest in &self.contests {
             let plain = match self.quickest {
@@ -125,6 +125,11 @@ impl Report<'_> {
                 let what = format!("43 random hashes and proofs of {name} ÷ a plain run");
                 rows.push([what, self.quickest.to_owned(), number(ratio)]);
             }
+        }
+        for of in counting {
+            let ratio = median(of.counted.clone()) / median(of.uncounted.clone());
+            let what = format!("{}: exact step counting ÷ the same engine without", of.workload);
+            rows.push([what, "fast".to_owned(), format!("{ratio:.3}")]);
         }
         if let Some(start) = start {
             let size = mebibytes(start.elf_bytes as f64);

@@ -1,19 +1,21 @@
 //! `run`: Cannon's command, with its flags, its files and its log, as op-challenger uses it.
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
-use tribunal_jit::Engine;
+use tribunal_jit::{Engine, Unread};
 use tribunal_machine::{
-    Events, Machine, Outcome, PreimageStop, ProofFile, RunPlan, Statistics, StepPattern, StepProof,
-    Stream, Symbols, load_state, run, save_state,
+    Events, Later, Machine, Outcome, PreimageStop, ProofFile, RunPlan, Saver, Statistics,
+    StepPattern, StepProof, Stream, Symbols, load_state_with, run, save_state,
 };
-use tribunal_memory::PAGE_SIZE;
+use tribunal_memory::{PAGE_SIZE, Storage};
 use tribunal_mips64::{Mips64, Thread, VERSION_NAME};
 use tribunal_preimage::KeyKind;
 
@@ -135,11 +137,10 @@ impl Run {
             let message = "no metadata file specified, defaulting to empty metadata";
             log_vm(log, Level::Info, message, &[]);
         }
-        let machine: Mips64 = load_state(&self.input, self.machine.memory_limit())?;
-        log_vm(log, Level::Info, "Loaded input state", &[("version", &VERSION_NAME)]);
-        let code = machine.state().exit_code;
+        let state = StateFile { path: &self.input, limit: self.machine.memory_limit(), log };
         let warn = |message: &str| log_vm(log, Level::Warn, message, &[]);
-        let mut machine = self.machine.engines().start(machine, warn);
+        let mut machine = self.machine.engines().read(state, warn)?;
+        let code = machine.exit_code_byte();
 
         // Until here there was nothing to clean up: a signal may end the process as it is.
         let interrupt = Interrupt::listen()?;
@@ -190,13 +191,17 @@ impl Run {
             interrupt,
             started: Instant::now(),
             first_step: machine.step(),
+            proofs: VecDeque::new(),
+            saver: Saver::default(),
         };
         let mut guest = GuestLog { log, stdout: Lines::default(), stderr: Lines::default() };
         let outcome = {
             let mut world = World { source, listener: &mut guest };
             run(machine, &plan.run, &mut world, &mut keeper)
         };
+        let kept = keeper.finish();
         guest.finish();
+        kept?;
         match outcome.map_err(|error| of_run(error, machine, symbols))? {
             Outcome::Exited(_) => {}
             Outcome::Stopped => log_vm(log, Level::Info, "Reached stop at", &[]),
@@ -294,6 +299,24 @@ impl Run {
     }
 }
 
+/// The state to begin with, before it is read.
+struct StateFile<'a> {
+    path: &'a Path,
+    limit: u64,
+    log: Log,
+}
+
+impl Unread for StateFile<'_> {
+    type Error = Failure;
+
+    fn read<S: Storage>(self, storage: S) -> Result<Mips64<S>> {
+        let read = |source: &mut dyn Read| Mips64::read_into(storage, source, self.limit);
+        let machine = load_state_with(self.path, read)?;
+        log_vm(self.log, Level::Info, "Loaded input state", &[("version", &VERSION_NAME)]);
+        Ok(machine)
+    }
+}
+
 /// Reads `HEX[@OFFSET[@STEP]]`. An odd number of digits lacks a zero in front, as in Cannon.
 fn read_preimage_stop(text: &str, stop: &mut PreimageStop) -> Result<()> {
     let invalid = || {
@@ -342,12 +365,42 @@ struct Keeper<'a> {
     interrupt: &'a Interrupt,
     started: Instant,
     first_step: u64,
+    /// Those that another thread is still working on, while the run goes on.
+    proofs: VecDeque<Later<StepProof>>,
+    saver: Saver,
+}
+
+/// Proofs that may wait to be written.
+const PROOFS: usize = 8;
+
+impl Keeper<'_> {
+    /// Waits until all is written that is to be kept.
+    fn finish(&mut self) -> Result<()> {
+        let proofs = self.write_proofs(0);
+        self.saver.finish()?;
+        proofs
+    }
+
+    /// Writes the proofs that are there, and waits for them as long as there are more than `most`.
+    fn write_proofs(&mut self, most: usize) -> Result<()> {
+        while let Some(mut first) = self.proofs.pop_front() {
+            if self.proofs.len() < most && !first.is_ready() {
+                self.proofs.push_front(first);
+                break;
+            }
+            let proof = first.wait();
+            let name = self.plan.proofs.at(proof.step);
+            Destination::new(name).write_json(&ProofFile::from(proof))?;
+        }
+        Ok(())
+    }
 }
 
 impl<M: Machine> Events<M> for Keeper<'_> {
     type Error = Failure;
 
     fn poll(&mut self, _: &M) -> Result<()> {
+        self.write_proofs(PROOFS)?;
         self.interrupt.check()
     }
 
@@ -373,12 +426,12 @@ impl<M: Machine> Events<M> for Keeper<'_> {
         if name.is_empty() {
             return Ok(());
         }
-        Ok(save_state(machine, name.as_ref())?)
+        Ok(self.saver.save(machine, name.as_ref())?)
     }
 
-    fn proof(&mut self, proof: StepProof) -> Result<()> {
-        let name = self.plan.proofs.at(proof.step);
-        Destination::new(name).write_json(&ProofFile::from(proof))
+    fn proof(&mut self, proof: Later<StepProof>) -> Result<()> {
+        self.proofs.push_back(proof);
+        self.write_proofs(PROOFS)
     }
 }
 

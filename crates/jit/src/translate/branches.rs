@@ -232,11 +232,17 @@ impl Translator<'_> {
         dynasm!(self.code ; .arch x64 ; mov ecx, how ; jmp extern exit.addr());
     }
 
+    /// Gives back steps that were taken off at the head, and that the block does not take.
+    pub(super) fn give_back(&mut self, steps: usize) {
+        if self.request.counted {
+            dynasm!(self.code ; .arch x64 ; add r15, steps as i32);
+        }
+    }
+
     /// Gives back the steps from `done` on, and leaves.
     pub(super) fn leave_early(&mut self, done: usize, how: Exit) {
         let pc = self.pc_of(done);
-        let left = self.steps - done;
-        dynasm!(self.code ; .arch x64 ; add r15, left as i32);
+        self.give_back(self.steps - done);
         self.swap_back();
         self.leave(pc, how as i32);
     }

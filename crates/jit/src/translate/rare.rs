@@ -82,7 +82,8 @@ impl Translator<'_> {
                 self.leave_early(done, Exit::Interpret);
             }
             Rare::Away { from, done, target } => {
-                dynasm!(self.code ; .arch x64 ; =>from ; add r15, (self.steps - done) as i32);
+                dynasm!(self.code ; .arch x64 ; =>from);
+                self.give_back(self.steps - done);
                 self.link_to(target);
             }
             Rare::Stale { from, done } => {
@@ -90,7 +91,8 @@ impl Translator<'_> {
                 self.leave_early(done, Exit::Dispatch);
             }
             Rare::Careful { from, done, give_back } => {
-                dynasm!(self.code ; .arch x64 ; =>from ; add r15, give_back as i32);
+                dynasm!(self.code ; .arch x64 ; =>from);
+                self.give_back(give_back);
                 self.link_to(self.pc_of(done) | CAREFUL);
             }
             Rare::Load { from, back, address, width, to, keep } => {
