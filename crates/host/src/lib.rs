@@ -16,6 +16,6 @@ pub mod store;
 pub use child::ChildHost;
 pub use history::Heard;
 pub use local::LocalHost;
-pub use router::{Hint, HintError, Outcome, Router};
+pub use router::{Errand, Event, Hint, HintError, Patience, Router};
 pub use serve::serve;
 pub use store::{PreimageStore, StoreError};

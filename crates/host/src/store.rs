@@ -33,6 +33,11 @@ pub trait PreimageStore: Backend {
     /// [`StoreError::Rejected`] if `data` does not belong to `key`: nothing is kept then. Whatever the
     /// backend reports.
     fn put(&self, key: Key, data: Vec<u8>) -> Result<(), StoreError>;
+
+    /// Whether the preimage of `key` is here and whole.
+    fn has(&self, key: Key) -> bool {
+        matches!(self.get(key), Ok(Some(_)))
+    }
 }
 
 /// Bytes by key, unchecked, from any number of threads at once.
@@ -211,6 +216,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether something is there that is not what it should be, so that it can be put there again.
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Hex { .. })
+    }
+
     fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, path: path.into(), source }
     }
