@@ -10,7 +10,9 @@ use std::thread;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tribunal_host::store::{self, Backend, DiskFormat, DiskStore, JsonStore, MemoryStore};
+use tribunal_host::store::{
+    self, Backend, DatabaseStore, DiskFormat, DiskStore, JsonStore, MemoryStore, ReadOnly, Split,
+};
 use tribunal_host::{PreimageStore, StoreError};
 use tribunal_preimage::Key;
 
@@ -74,6 +76,8 @@ fn every_store(dir: &Path) -> Vec<Box<dyn PreimageStore>> {
         Box::new(DiskStore::create(&dir.join("f"), DiskFormat::File).unwrap()),
         Box::new(JsonStore::open(&json).unwrap()),
         Box::new(Arc::new(MemoryStore::new())),
+        Box::new(DatabaseStore::create(&dir.join("b")).unwrap()),
+        Box::new(Split { locals: MemoryStore::new(), rest: MemoryStore::new() }),
     ]
 }
 
@@ -91,6 +95,70 @@ fn every_store_gives_back_what_was_put() {
         store.put(Key::local(1), b"later".to_vec()).unwrap();
         assert_eq!(store.get(Key::local(1)).unwrap().unwrap(), b"later");
     }
+}
+
+#[test]
+fn every_store_takes_many_at_once_and_lists_them() {
+    let dir = tempdir();
+    for store in every_store(dir.path()) {
+        assert_eq!(store.keys().unwrap(), [], "{}", store.name());
+        store.put_all(vec![]).unwrap();
+        store.put_all(samples()).unwrap();
+        let mut keys: Vec<Key> = samples().into_iter().map(|(key, _)| key).collect();
+        keys.sort();
+        assert_eq!(store.keys().unwrap(), keys, "{}", store.name());
+        for (key, data) in samples() {
+            assert!(store.has(key));
+            assert_eq!(store.get(key).unwrap(), Some(data), "{}", store.name());
+        }
+        // One that is wrong, and none is taken.
+        let good = Key::keccak256_of(b"good");
+        let entries = vec![(good, b"good".to_vec()), (Key::sha256_of(b"x"), b"y".to_vec())];
+        let error = store.put_all(entries).unwrap_err();
+        assert!(matches!(error, StoreError::Rejected { .. }), "{error}");
+        assert!(!store.has(good));
+        assert_eq!(store.keys().unwrap(), keys);
+    }
+}
+
+#[test]
+fn every_store_takes_good_bytes_in_the_place_of_damaged_ones() {
+    let dir = tempdir();
+    for store in every_store(dir.path()) {
+        let key = Key::keccak256_of(b"true");
+        store.save(key, b"false".to_vec()).unwrap();
+        assert!(!store.has(key));
+        assert!(store.get(key).unwrap_err().is_damage());
+        store.put(key, b"true".to_vec()).unwrap();
+        assert_eq!(store.get(key).unwrap().unwrap(), b"true", "{}", store.name());
+    }
+}
+
+#[test]
+fn what_is_only_read_takes_nothing() {
+    let inner = Arc::new(MemoryStore::new());
+    inner.put_all(samples()).unwrap();
+    let store = ReadOnly(inner.clone());
+    let error = store.put(Key::local(9), vec![1]).unwrap_err();
+    assert!(matches!(error, StoreError::ReadOnly { .. }), "{error}");
+    assert!(store.put_all(vec![(Key::local(9), vec![1])]).is_err());
+    assert_eq!(inner.len(), samples().len());
+    assert_eq!(store.keys().unwrap(), inner.keys().unwrap());
+    assert!(store.has(Key::local(1)));
+}
+
+/// Nothing binds a local key to its data: those of one run must not answer another.
+#[test]
+fn inputs_of_a_run_stay_out_of_the_store_that_runs_share() {
+    let shared = Arc::new(MemoryStore::new());
+    shared.put(Key::local(1), b"of another run".to_vec()).unwrap();
+    let store = Split { locals: MemoryStore::new(), rest: shared.clone() };
+    assert_eq!(store.get(Key::local(1)).unwrap(), None);
+    assert_eq!(store.keys().unwrap(), []);
+    store.put_all(samples()).unwrap();
+    assert_eq!(store.get(Key::local(1)).unwrap().unwrap(), b"local");
+    assert_eq!(shared.get(Key::local(1)).unwrap().unwrap(), b"of another run");
+    assert_eq!(shared.len(), samples().len());
 }
 
 #[test]
