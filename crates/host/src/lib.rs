@@ -17,7 +17,7 @@ pub mod store;
 pub use child::ChildHost;
 pub use history::Heard;
 pub use local::LocalHost;
-pub use recording::{Recorder, Recording, RecordingError, RecordingStore};
+pub use recording::{Recorder, Recording, RecordingError, RecordingStore, RecordingWriter};
 pub use router::{Errand, Event, Hint, HintError, Patience, Router};
 pub use serve::serve;
 pub use store::{PreimageStore, StoreError};

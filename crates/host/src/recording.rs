@@ -35,7 +35,7 @@ const LIMIT: u64 = 4 << 30;
 /// The state a run begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Beginning {
-    /// Its name among machines: `mips64`.
+    /// Its name among machines, as Cannon has it: `multithreaded64-5`.
     pub machine: String,
     /// The hash of the state.
     pub prestate: [u8; 32],

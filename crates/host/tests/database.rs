@@ -44,17 +44,20 @@ fn start(role: &str, dir: &Path) -> Child {
         .unwrap()
 }
 
-/// Plays a writer that says after each preimage that it is kept.
+/// Plays a writer that says after each preimage that it is kept, from the hundredth on after each
+/// twenty that it puts at once.
 #[test]
 fn role_writer() {
     let Some(dir) = std::env::var_os("TEST_DATABASE_DIR") else { return };
     let store = DatabaseStore::create(Path::new(&dir)).unwrap();
-    for i in 0.. {
-        put(&store, i);
-        // A whole line at once, and none that is buffered.
-        std::io::stderr().flush().unwrap();
+    let mut next = 0;
+    loop {
+        let count = if next < 100 { 1 } else { 20 };
+        let entries = (next..next + count).map(|i| (Key::keccak256_of(&sample(i)), sample(i)));
+        store.put_all(entries.collect()).unwrap();
+        next += count;
         let mut out = std::io::stdout().lock();
-        writeln!(out, "kept {i}").unwrap();
+        writeln!(out, "kept {}", next - 1).unwrap();
         out.flush().unwrap();
     }
 }
@@ -92,7 +95,7 @@ fn a_killed_writer_loses_nothing_that_it_acknowledged() {
     let last = write_and_kill(dir.path(), 5_000);
     // The next writer goes on, and is killed too.
     let last = last.max(write_and_kill(dir.path(), 2_500));
-    assert!((5_000..10_000).contains(&last), "{last}");
+    assert!(last >= 5_000, "{last}");
     // Whoever comes next only reads.
     let store = store::open(dir.path()).unwrap();
     for i in 0..=last {

@@ -9,7 +9,7 @@ use tribunal_host::store::MemoryStore;
 use tribunal_host::{LocalHost, Patience, PreimageStore as _, Router};
 use tribunal_preimage::channel::{Field, ReadWrite};
 use tribunal_preimage::client::{Client, HintWriter, OracleReader};
-use tribunal_preimage::{ChannelError, Key, Oracle as _, OracleError};
+use tribunal_preimage::{ChannelError, Checked, Key, Oracle as _, OracleError};
 
 /// The program's ends.
 struct Program {
@@ -179,6 +179,22 @@ fn a_handler_that_panics_does_not_leave_the_program_waiting() {
     let error = client.preimage(Key::sha256_of(b"")).unwrap_err();
     assert!(matches!(error, OracleError::Channel(ChannelError::Ended { .. })), "{error}");
     assert!(server.join().is_err());
+}
+
+/// Around words, digests, the blocks of keccak256 and what a pipe holds.
+#[test]
+fn preimages_of_every_awkward_length_are_served() {
+    let (Program { hints, preimages }, server) = start();
+    let mut client = Checked(Client::new(HintWriter::new(hints), OracleReader::new(preimages)));
+    let blocks = (1..4).flat_map(|k| [136 * k - 1, 136 * k, 136 * k + 1]);
+    let pipes = [4095, 4096, 65_535, 65_536, 65_537, 1 << 20];
+    for length in [0, 1, 7, 8, 9, 31, 32, 33].into_iter().chain(blocks).chain(pipes) {
+        let data: Vec<u8> = (0..length).map(|i| i as u8 ^ 0xa5).collect();
+        client.hint(format!("put 0x{}", hex::encode(&data)).as_bytes()).unwrap();
+        assert_eq!(client.preimage(Key::keccak256_of(&data)).unwrap(), data, "{length}");
+    }
+    drop(client);
+    server.join().unwrap().unwrap();
 }
 
 /// The host looks for a preimage that nobody waits for any more.

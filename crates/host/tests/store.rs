@@ -1,10 +1,10 @@
 //! Stores: the bytes they share with other hosts, and what they do about damage.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 
@@ -476,6 +476,52 @@ fn role_writer() {
     let error = store.put(Key::local(2), vec![0; 1_000_000]).unwrap_err().to_string();
     assert!(error.starts_with("cannot write "), "{error}");
     assert!(error.contains("02.txt: File too large"), "{error}");
+}
+
+/// Plays the process that [`a_killed_writer_of_files_loses_nothing_that_it_acknowledged`] kills.
+#[test]
+fn role_endless_writer() {
+    let Some(dir) = std::env::var_os("TEST_ENDLESS_DIR") else { return };
+    let store = DiskStore::create(Path::new(&dir), DiskFormat::Directory).unwrap();
+    for i in 0u64.. {
+        store.put(Key::keccak256_of(&i.to_be_bytes()), i.to_be_bytes().to_vec()).unwrap();
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "kept {i}").unwrap();
+        out.flush().unwrap();
+    }
+}
+
+/// Killed in the middle of ten thousand writes: what it said is kept is there, and whole.
+#[test]
+fn a_killed_writer_of_files_loses_nothing_that_it_acknowledged() {
+    let dir = tempdir();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "role_endless_writer", "--nocapture"])
+        .env("TEST_ENDLESS_DIR", dir.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut last = 0_u64;
+    for line in lines {
+        let Some(number) = line.split("kept ").nth(1).and_then(|n| n.parse().ok()) else {
+            continue;
+        };
+        last = number;
+        if last == 5_000 {
+            child.kill().unwrap();
+        }
+    }
+    child.wait().unwrap();
+    assert!(last >= 5_000);
+    let store = store::open(dir.path()).unwrap();
+    for i in 0..=last {
+        let data = i.to_be_bytes();
+        assert_eq!(store.get(Key::keccak256_of(&data)).unwrap().unwrap(), data);
+    }
+    for key in store.keys().unwrap() {
+        assert!(store.has(key), "{key} is damaged");
+    }
 }
 
 /// A limit on the size of files stands in for a disk that fills up while a file is written.

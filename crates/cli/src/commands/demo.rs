@@ -17,7 +17,6 @@ use tribunal_onchain::Instance;
 use tribunal_preimage::Key;
 
 use crate::cli::MachineArgs;
-use crate::commands::exec::Summary;
 use crate::commands::verify::{describe, show_gas};
 use crate::engines::Engines;
 use crate::failure::{Failure, Result, of_run};
@@ -26,6 +25,7 @@ use crate::interrupt::Interrupt;
 use crate::judge::Judge;
 use crate::output::{Destination, print};
 use crate::progress::Progress;
+use crate::running::Summary;
 use crate::speaker::{Mute, Speaker};
 use crate::style::Style;
 use crate::units::{Bytes, Count};

@@ -95,7 +95,7 @@ impl<R: Read> Body<R> {
             return Err(RecordingError::Checksum);
         }
         // Only at its end does the decoder look at its own checksum.
-        match self.source.read(&mut [0]).map_err(RecordingError::Compression)? {
+        match self.source.read(&mut [0]).map_err(|error| broken(error, "its checksum"))? {
             0 => Ok(Recording { beginning, program, events, end }),
             _ => Err(RecordingError::Trailing),
         }

@@ -28,12 +28,12 @@ impl<O, W: Write> Recorder<O, W> {
         (self.hints, self.seen.len() as u64)
     }
 
-    /// Ends the recording, and gives back where it was written to.
+    /// Ends the recording, and gives back the oracle and where it was written to.
     ///
     /// # Errors
     /// What that reports.
-    pub fn end(self, end: &End) -> io::Result<W> {
-        self.writer.end(end)
+    pub fn end(self, end: &End) -> io::Result<(O, W)> {
+        Ok((self.oracle, self.writer.end(end)?))
     }
 }
 
