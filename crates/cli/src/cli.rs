@@ -13,7 +13,8 @@ use tribunal_jit::EngineKind;
 use tribunal_onchain::{Address, Artifact, Contract, Instance};
 
 use crate::commands::{
-    calldata, completions, demo, exec, inspect, list, load_elf, prove, run, sample, verify, witness,
+    calldata, completions, convert, demo, exec, inspect, list, load_elf, prove, record, run,
+    sample, verify, witness,
 };
 use crate::engines::Engines;
 use crate::failure::{Failure, Result, Statuses};
@@ -28,8 +29,8 @@ use crate::units::Bytes;
 load-elf, run, witness and list are Cannon's: same flags, files, output and exit statuses.
 
 Exit statuses of the others: 0 done, 1 the answer is no, 2 the command or its input was wrong, \
-3 the environment failed (disk, network, host), 130 interrupted. exec leaves with the verdict of \
-the program it ran: 0 the claim holds, 1 it is wrong, 2 or more: nothing was decided.")]
+3 the environment failed (disk, network, host), 130 interrupted. exec and record leave with the \
+verdict of the program they ran: 0 the claim holds, 1 it is wrong, 2 or more: nothing was decided.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -41,12 +42,14 @@ pub(crate) enum Command {
     Run(Box<run::Run>),
     Witness(witness::Witness),
     List(list::List),
-    Exec(exec::Exec),
+    Exec(Box<exec::Exec>),
+    Record(Box<record::Record>),
     Sample(Box<sample::Sample>),
     Prove(Box<prove::Prove>),
     Verify(verify::Verify),
     Calldata(calldata::Calldata),
     Inspect(inspect::Inspect),
+    Convert(convert::Convert),
     Demo(demo::Demo),
     Completions(completions::Completions),
 }
@@ -247,8 +250,9 @@ pub(crate) fn parse_address(text: &str) -> std::result::Result<Address, String> 
 /// What is known besides proofs, and how what becomes of them is told.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ProofArgs {
-    /// The preimages of the run: a directory that a host wrote, or a .json(.gz) file of keys and
-    /// data. The call behind a precompile key and the blob behind a blob key are looked up there.
+    /// The preimages of the run: a directory that a host or convert wrote, a recording, or a
+    /// .json(.gz) file of keys and data. The call behind a precompile key and the blob behind a blob
+    /// key are looked up there.
     #[arg(long, value_name = "PATH")]
     preimages: Option<PathBuf>,
 

@@ -2,12 +2,14 @@
 
 pub(crate) mod calldata;
 pub(crate) mod completions;
+pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod exec;
 pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod load_elf;
 pub(crate) mod prove;
+pub(crate) mod record;
 pub(crate) mod run;
 pub(crate) mod sample;
 pub(crate) mod verify;

@@ -6,8 +6,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use tribunal_host::StoreError;
 use tribunal_host::child::StartError;
+use tribunal_host::{RecordingError, StoreError};
 use tribunal_index::IndexError;
 use tribunal_machine::{Blame, Fault, FileError, Machine, RunError, StateFileError, Symbols};
 use tribunal_mips64::disassemble;
@@ -193,6 +193,12 @@ impl From<StoreError> for Failure {
         let message = error.to_string();
         match error {
             StoreError::Io { source, .. } => Self::new(kind_of_read(&source), message),
+            StoreError::Busy { .. } | StoreError::DamagedDatabase { .. } => {
+                Self::environment(message)
+            }
+            StoreError::Recording { source: RecordingError::Io(source), .. } => {
+                Self::new(kind_of_read(&source), message)
+            }
             _ => Self::input(message),
         }
     }

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Read, stdin};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
+use tribunal_host::{Recording, StoreError, recording};
 use tribunal_machine::{
     FileError, ProofFile, ReadState, StateFileError, Symbols, check_state_path,
 };
@@ -22,6 +23,9 @@ const ARTIFACT_LIMIT: u64 = 64 << 20;
 /// The most bytes of a program, whatever a state may take: a small file can unpack to a lot.
 const PROGRAM_LIMIT: u64 = 1 << 30;
 
+/// The most bytes of a recording.
+const RECORDING_LIMIT: u64 = 4 << 30;
+
 /// The most bytes of symbols.
 const SYMBOLS_LIMIT: u64 = 1 << 30;
 
@@ -31,6 +35,8 @@ pub(crate) enum Artefact {
     Elf(Vec<u8>),
     /// The proof of a step, if anything of ours: JSON.
     Json(Vec<u8>),
+    /// A run's inputs.
+    Recording(Box<Recording>),
     /// A state.
     State(Box<Mips64>),
 }
@@ -43,9 +49,16 @@ impl Artefact {
     }
 
     fn read_unpacked(source: &mut dyn BufRead, path: &Path, max_bytes: u64) -> Result<Self> {
-        let first = source.fill_buf().map_err(|error| unreadable(path, error))?.first().copied();
+        let start = source.fill_buf().map_err(|error| unreadable(path, error))?;
+        let (first, recording) = (start.first().copied(), recording::is_recording(start));
         let named_state = check_state_path(path).is_ok();
         match first {
+            Some(_) if recording && !named_state => {
+                let mut source = source;
+                let recording = Recording::read(&mut source, RECORDING_LIMIT)
+                    .map_err(|source| StoreError::Recording { path: path.to_owned(), source })?;
+                Ok(Self::Recording(recording.into()))
+            }
             Some(0x7f) if !named_state => {
                 let (limit, limit_of) = match max_bytes < PROGRAM_LIMIT {
                     true => (max_bytes, "the limit that --memory-limit sets"),
@@ -64,7 +77,7 @@ impl Artefact {
             }
             None => Err(Failure::input(format!("{} is empty", path.display()))),
             _ => Err(Failure::input(format!(
-                "{} is neither a program (ELF), a state nor a proof",
+                "{} is neither a program (ELF), a state, a proof nor a recording",
                 path.display()
             ))),
         }
@@ -145,8 +158,18 @@ pub(crate) struct Loaded {
 
 /// Loads a program, or takes up a state. `meta` names the symbols of a state.
 pub(crate) fn load(path: &Path, meta: Option<&Path>, max_bytes: u64) -> Result<Loaded> {
+    ready(Artefact::open(path, max_bytes)?, path, meta, max_bytes)
+}
+
+/// Makes a machine of what was read from `path`.
+pub(crate) fn ready(
+    artefact: Artefact,
+    path: &Path,
+    meta: Option<&Path>,
+    max_bytes: u64,
+) -> Result<Loaded> {
     let named = meta.map(read_symbols).transpose()?;
-    match Artefact::open(path, max_bytes)? {
+    match artefact {
         Artefact::Elf(bytes) => {
             let program = load_program(path, &bytes, max_bytes)?;
             let symbols = named.or(program.symbols).unwrap_or_default();
@@ -162,7 +185,35 @@ pub(crate) fn load(path: &Path, meta: Option<&Path>, max_bytes: u64) -> Result<L
                     path.display()
                 )))
         }
+        Artefact::Recording(_) => Err(Failure::input(format!(
+            "{} is the recording of a run, not a program or a state",
+            path.display()
+        ))
+        .hint(
+            "exec repeats it; elsewhere name its program, and the recording itself with --preimages",
+        )),
     }
+}
+
+/// Makes a machine of the state file in the recording at `path`.
+pub(crate) fn state_of(
+    state: &[u8],
+    path: &Path,
+    meta: Option<&Path>,
+    max_bytes: u64,
+) -> Result<Loaded> {
+    let mut source = state;
+    let machine = read_state(&mut source, path, max_bytes)?;
+    let symbols = meta.map(read_symbols).transpose()?.unwrap_or_default();
+    Ok(Loaded { machine, symbols })
+}
+
+/// Whether a file begins as preimages in JSON do, and a proof does not: with a key.
+pub(crate) fn holds_preimages(path: &Path) -> Result<bool> {
+    let mut source = open_unpacked(path)?;
+    let start = source.fill_buf().map_err(|error| unreadable(path, error))?;
+    let mut words = start.iter().filter(|byte| !byte.is_ascii_whitespace());
+    Ok(b"{\"0x".iter().all(|wanted| words.next() == Some(wanted)))
 }
 
 /// Makes the state before the first step.
@@ -186,7 +237,7 @@ pub(crate) fn load_program(
 pub(crate) fn read_program(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     match Artefact::open(path, max_bytes)? {
         Artefact::Elf(bytes) => Ok(bytes),
-        Artefact::State(_) | Artefact::Json(_) => {
+        Artefact::State(_) | Artefact::Json(_) | Artefact::Recording(_) => {
             Err(Failure::input(format!("{} is not a program (ELF)", path.display())))
         }
     }

@@ -16,6 +16,7 @@ mod judge;
 mod logfmt;
 mod output;
 mod progress;
+mod running;
 mod speaker;
 mod style;
 mod symbol;
@@ -57,11 +58,13 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Witness(command) => command.execute().map(|()| 0),
         Command::List(command) => command.execute().map(|()| 0),
         Command::Exec(command) => command.execute(),
+        Command::Record(command) => command.execute(),
         Command::Sample(command) => command.execute(),
         Command::Prove(command) => command.execute(),
         Command::Verify(command) => command.execute(),
         Command::Calldata(command) => command.execute(),
         Command::Inspect(command) => command.execute(),
+        Command::Convert(command) => command.execute(),
         Command::Demo(command) => command.execute(),
         Command::Completions(command) => command.execute().map(|()| 0),
     }

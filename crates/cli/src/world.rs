@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use clap::Args;
 use tribunal_host::child::{EndedBy, LineSink, Options, ShutdownWaits};
-use tribunal_host::{ChildHost, LocalHost, PreimageStore, store};
+use tribunal_host::{ChildHost, LocalHost, PreimageStore, Recorder, store};
 use tribunal_machine::{Host, Stream};
 use tribunal_preimage::{Key, Oracle, OracleError};
 
@@ -16,10 +17,15 @@ use crate::interrupt::Interrupt;
 /// Who answers the program.
 #[derive(Args, Debug)]
 pub(crate) struct HostArgs {
-    /// Answer the program from these preimages: a directory that a host wrote, or a .json(.gz) file
-    /// of keys and data.
+    /// Answer the program from these preimages, and from nothing else, as on chain: a directory that a
+    /// host or convert wrote, a recording, or a .json(.gz) file of keys and data.
     #[arg(long, value_name = "PATH", conflicts_with = "host")]
     preimages: Option<PathBuf>,
+
+    /// Give the host up when it has not answered a request for so long; without, it may take as long
+    /// as it needs.
+    #[arg(long = "host-deadline", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    deadline: Option<u64>,
 
     /// The host that answers the program: a command and its arguments, run as a child process.
     #[arg(last = true, value_name = "HOST")]
@@ -27,6 +33,11 @@ pub(crate) struct HostArgs {
 }
 
 impl HostArgs {
+    /// Whether they name any.
+    pub(crate) fn names_any(&self) -> bool {
+        self.preimages.is_some() || !self.host.is_empty()
+    }
+
     /// The store that they name, once more.
     pub(crate) fn store(&self) -> Result<Option<Box<dyn PreimageStore>>> {
         Ok(self.preimages.as_deref().map(store::open).transpose()?)
@@ -45,16 +56,18 @@ pub(crate) const NOBODY: &str = "no pre-image retriever available";
 /// Who answers.
 pub(crate) enum Source {
     Child(Box<ChildHost>),
-    Local(LocalHost<Box<dyn PreimageStore>>),
+    Local(Box<LocalHost<Box<dyn PreimageStore>>>),
     /// Nobody: hints are not followed, and there are no preimages.
     Nobody,
+    /// Any of the others, whose answers are written down.
+    Recorded(Box<Recorder<Source, Vec<u8>>>),
 }
 
 impl Source {
     /// Opens the store or starts the host that the command line names.
     pub(crate) fn open(args: &HostArgs, interrupt: &Interrupt, words: HostWords) -> Result<Self> {
         if let Some(path) = &args.preimages {
-            return Ok(Self::Local(LocalHost::new(store::open(path)?)));
+            return Ok(Self::local(store::open(path)?));
         }
         let Some((program, rest)) = args.host.split_first() else { return Ok(Self::Nobody) };
         if program.is_empty() {
@@ -64,6 +77,7 @@ impl Source {
         command.args(rest);
         let options = Options {
             cancel: Some(interrupt.flag()),
+            request_timeout: args.deadline.map(Duration::from_secs),
             stdout: words.stdout,
             stderr: words.stderr,
             ..Options::default()
@@ -71,10 +85,15 @@ impl Source {
         Ok(Self::Child(Box::new(ChildHost::start(command, options)?)))
     }
 
+    /// Answers from a store alone: hints do nothing, as on chain.
+    pub(crate) fn local(store: Box<dyn PreimageStore>) -> Self {
+        Self::Local(Box::new(LocalHost::new(store)))
+    }
+
     /// One that threads can share, if there can be one.
     pub(crate) fn shared(&self) -> Option<Shared<'_>> {
         match self {
-            Self::Child(_) => None,
+            Self::Child(_) | Self::Recorded(_) => None,
             Self::Local(host) => Some(Shared(Some(host))),
             Self::Nobody => Some(Shared(None)),
         }
@@ -105,6 +124,7 @@ impl Oracle for Source {
             Self::Child(host) => host.hint(hint),
             Self::Local(host) => host.hint(hint),
             Self::Nobody => Ok(()),
+            Self::Recorded(recorder) => recorder.hint(hint),
         }
     }
 
@@ -113,6 +133,7 @@ impl Oracle for Source {
             Self::Child(host) => host.preimage(key),
             Self::Local(host) => host.preimage(key),
             Self::Nobody => Err(OracleError::Missing { key, why: NOBODY.into() }),
+            Self::Recorded(recorder) => recorder.preimage(key),
         }
     }
 }

@@ -104,7 +104,11 @@ fn what_keeps_exec_from_a_verdict_is_never_a_verdict() {
     let host = store_host();
     for (flags, status, says) in [
         (arguments!["break.elf"].to_vec(), 2, "error: the program failed: 0x0000000d is no"),
-        (arguments!["text"].to_vec(), 2, "text is neither a program (ELF), a state nor a proof"),
+        (
+            arguments!["text"].to_vec(),
+            2,
+            "text is neither a program (ELF), a state, a proof nor a recording",
+        ),
         (arguments!["nowhere"].to_vec(), 2, "cannot read nowhere"),
         (arguments![dir].to_vec(), 2, "cannot read"),
         (

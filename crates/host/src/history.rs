@@ -2,10 +2,9 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 
 /// How many hints are kept.
-const KEPT: usize = 4;
+pub(crate) const LAST: usize = 4;
 /// How many bytes of a hint are kept.
 const SHOWN: usize = 200;
 
@@ -44,33 +43,32 @@ impl fmt::Display for Heard {
 
 /// The last hints, oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct History(Mutex<VecDeque<Heard>>);
+pub(crate) struct History(VecDeque<Heard>);
 
 impl History {
-    pub(crate) fn add(&self, heard: Heard) {
-        let mut hints = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if hints.len() == KEPT {
-            hints.pop_front();
+    pub(crate) fn add(&mut self, heard: Heard) {
+        if self.0.len() == LAST {
+            self.0.pop_front();
         }
-        hints.push_back(heard);
-    }
-
-    pub(crate) fn all(&self) -> Vec<Heard> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.0.push_back(heard);
     }
 
     /// What a message says about the hints that came before a failure.
-    pub(crate) fn summary(&self) -> String {
-        let hints = self.all();
-        let Some(last) = hints.last() else {
-            return "no hint came before".into();
-        };
-        // If the last one went well, an earlier one that did not may be the reason.
-        match hints.iter().rev().find(|heard| heard.failure.is_some()) {
-            Some(failed) if last.failure.is_none() => {
-                format!("last hint: {last}; before that: {failed}")
-            }
-            _ => format!("last hint: {last}"),
+    pub(crate) fn summary(&mut self) -> String {
+        summary(self.0.make_contiguous())
+    }
+}
+
+/// What a message says about the hints, oldest first, that came before a failure.
+pub(crate) fn summary(hints: &[Heard]) -> String {
+    let Some(last) = hints.last() else {
+        return "no hint came before".into();
+    };
+    // If the last one went well, an earlier one that did not may be the reason.
+    match hints.iter().rev().find(|heard| heard.failure.is_some()) {
+        Some(failed) if last.failure.is_none() => {
+            format!("last hint: {last}; before that: {failed}")
         }
+        _ => format!("last hint: {last}"),
     }
 }

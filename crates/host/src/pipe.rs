@@ -37,6 +37,12 @@ impl Pipes {
         }
     }
 
+    /// The end that is written to once more, to ask whether it [is abandoned](is_abandoned) while
+    /// the pipes are in use. `None` if this process has too many files open.
+    pub(crate) fn writer(&self) -> Option<File> {
+        self.to.try_clone().ok()
+    }
+
     /// A channel over the pipes that asks `still` whether to go on, each time it has to wait.
     pub(crate) const fn channel<F>(&mut self, still: F) -> Waiting<'_, F>
     where
@@ -44,6 +50,13 @@ impl Pipes {
     {
         Waiting { pipes: self, still }
     }
+}
+
+/// Whether nobody will ever read what is written to this pipe.
+pub(crate) fn is_abandoned(writer: &File) -> bool {
+    let mut fds = [PollFd::new(writer, PollFlags::empty())];
+    poll(&mut fds, Some(&Timespec::default())).is_ok()
+        && fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
 }
 
 /// Whether there is anyone to wait for.

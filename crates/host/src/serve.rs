@@ -9,11 +9,12 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use tribunal_preimage::channel::Field;
 use tribunal_preimage::server::{HintReader, OracleServer, ServeError, Turn};
 use tribunal_preimage::{ChannelError, OracleError};
 
 use crate::local::LocalHost;
-use crate::pipe::{Pipes, Still};
+use crate::pipe::{self, Pipes, Still};
 use crate::store::PreimageStore;
 
 /// The four pipe ends of a server.
@@ -69,6 +70,7 @@ pub fn serve<S: PreimageStore>(
     pipes: ServerPipes,
 ) -> Result<(), ServeFailure> {
     let ServerPipes { mut hints, mut preimages } = pipes;
+    let listener = preimages.writer();
     let failed = AtomicBool::new(false);
     // When one side fails, the other must not wait for a program that waits for us.
     let still = || match failed.load(Ordering::Relaxed) {
@@ -79,7 +81,7 @@ pub fn serve<S: PreimageStore>(
         let hints = scope.spawn(|| {
             let mut reader = HintReader::new(hints.channel(still));
             let follow = |hint: &[u8]| {
-                host.follow(hint);
+                host.hear(hint);
                 Ok::<_, ServeFailure>(())
             };
             let mut alarm = Alarm { flag: &failed, armed: true };
@@ -87,8 +89,20 @@ pub fn serve<S: PreimageStore>(
             alarm.armed = served.is_err();
             served
         });
+        // A search may take minutes: it ends when the program leaves or the hints fail.
+        let has_left = || listener.as_ref().is_some_and(pipe::is_abandoned);
+        let waits = || !failed.load(Ordering::Relaxed) && !has_left();
         let mut server = OracleServer::new(preimages.channel(still));
-        let find = |key| host.find(key).map_err(ServeFailure::Oracle);
+        let find = |key| {
+            host.find_while(key, &waits).map_err(|error| match error {
+                OracleError::Channel(ChannelError::Cancelled) if has_left() => {
+                    let field = Field::PreimageLength;
+                    ServeFailure::Preimages(ChannelError::Ended { field, done: 0, expected: 8 })
+                }
+                OracleError::Channel(error) => ServeFailure::Preimages(error),
+                other => ServeFailure::Oracle(other),
+            })
+        };
         let mut alarm = Alarm { flag: &failed, armed: true };
         let served = until_end(|| server.next(find), ServeFailure::Preimages);
         alarm.armed = served.is_err();

@@ -3,9 +3,12 @@
 //! A [`Backend`] only moves bytes. Everyone else sees a [`PreimageStore`], which every backend is and
 //! nothing else can be, so that no store can take or give a preimage without the check.
 
+mod database;
 mod disk;
+mod format;
 mod json;
 mod memory;
+mod wrapped;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,9 +16,14 @@ use std::sync::Arc;
 
 use tribunal_preimage::{Key, WrongPreimage};
 
+use crate::recording::{RecordingError, RecordingStore};
+
+pub use database::DatabaseStore;
 pub use disk::{DiskFormat, DiskStore};
-pub use json::JsonStore;
+pub use format::StoreFormat;
+pub use json::{JsonStore, write_json};
 pub use memory::MemoryStore;
+pub use wrapped::{ReadOnly, Split};
 
 /// Keeps preimages and vouches for each: what goes in and what comes out belongs to its key.
 ///
@@ -33,6 +41,18 @@ pub trait PreimageStore: Backend {
     /// [`StoreError::Rejected`] if `data` does not belong to `key`: nothing is kept then. Whatever the
     /// backend reports.
     fn put(&self, key: Key, data: Vec<u8>) -> Result<(), StoreError>;
+
+    /// Keeps many preimages, which may be much faster than one by one.
+    ///
+    /// # Errors
+    /// [`StoreError::Rejected`] if any of the data does not belong to its key: nothing is kept then.
+    /// Whatever the backend reports: some may be kept then.
+    fn put_all(&self, entries: Vec<(Key, Vec<u8>)>) -> Result<(), StoreError>;
+
+    /// Whether the preimage of `key` is here and whole.
+    fn has(&self, key: Key) -> bool {
+        matches!(self.get(key), Ok(Some(_)))
+    }
 }
 
 /// Bytes by key, unchecked, from any number of threads at once.
@@ -50,6 +70,20 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// If it cannot be kept. What was there before is still there then.
     fn save(&self, key: Key, data: Vec<u8>) -> Result<(), StoreError>;
+
+    /// Keeps many; one by one unless the backend knows better.
+    ///
+    /// # Errors
+    /// As [`Backend::save`]; those before the one that failed may be kept.
+    fn save_all(&self, entries: Vec<(Key, Vec<u8>)>) -> Result<(), StoreError> {
+        entries.into_iter().try_for_each(|(key, data)| self.save(key, data))
+    }
+
+    /// The keys that anything is kept for, in ascending order.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    fn keys(&self) -> Result<Vec<Key>, StoreError>;
 
     /// What messages call the whole store: `the directory data`.
     fn name(&self) -> String;
@@ -75,6 +109,13 @@ impl<B: Backend + ?Sized> PreimageStore for B {
         key.check(&data).map_err(|wrong| StoreError::Rejected { store: self.name(), wrong })?;
         self.save(key, data)
     }
+
+    fn put_all(&self, entries: Vec<(Key, Vec<u8>)>) -> Result<(), StoreError> {
+        for (key, data) in &entries {
+            key.check(data).map_err(|wrong| StoreError::Rejected { store: self.name(), wrong })?;
+        }
+        self.save_all(entries)
+    }
 }
 
 macro_rules! delegate {
@@ -86,6 +127,14 @@ macro_rules! delegate {
 
             fn save(&self, key: Key, data: Vec<u8>) -> Result<(), StoreError> {
                 (**self).save(key, data)
+            }
+
+            fn save_all(&self, entries: Vec<(Key, Vec<u8>)>) -> Result<(), StoreError> {
+                (**self).save_all(entries)
+            }
+
+            fn keys(&self) -> Result<Vec<Key>, StoreError> {
+                (**self).keys()
             }
 
             fn name(&self) -> String {
@@ -101,28 +150,62 @@ macro_rules! delegate {
 
 delegate!(&B, Arc<B>, Box<B>);
 
-/// Opens the store at `path`, picking the kind by what is there.
+/// Opens the store at `path`, picking the kind by what is there. Writes nothing unless something is
+/// put there, and not every kind takes anything.
 ///
-/// A directory is a [`DiskStore`], a `.json` or `.json.gz` file is a [`JsonStore`].
+/// A directory is a [`DatabaseStore`] or a [`DiskStore`], a file is a [`RecordingStore`] or, if its
+/// name ends in `.json` or `.json.gz`, a [`JsonStore`].
 ///
 /// # Errors
 /// If there is nothing, or nothing that is a store, or it is a damaged one.
 pub fn open(path: &Path) -> Result<Box<dyn PreimageStore>, StoreError> {
     let metadata = path.metadata().map_err(|e| StoreError::io("open", path, e))?;
     if metadata.is_dir() {
-        return Ok(Box::new(DiskStore::open(path)?));
+        return match format::read_marker(path)? {
+            Some(StoreFormat::Database) => Ok(Box::new(DatabaseStore::open(path)?)),
+            _ => Ok(Box::new(DiskStore::open(path)?)),
+        };
     }
     let name = path.to_string_lossy();
     if name.ends_with(".json") || name.ends_with(".json.gz") {
         return Ok(Box::new(JsonStore::open(path)?));
     }
+    if RecordingStore::is_at(path)? {
+        return Ok(Box::new(RecordingStore::open(path)?));
+    }
     Err(StoreError::NotAStore { path: path.into() })
+}
+
+/// Opens the store in the directory `dir` for reading and writing, making it if it is not there.
+///
+/// If there is one, its kind is what it is, whatever is `wanted`.
+///
+/// # Errors
+/// As [`DatabaseStore::create`] and [`DiskStore::create`].
+pub fn create(dir: &Path, wanted: StoreFormat) -> Result<Box<dyn PreimageStore>, StoreError> {
+    let format = match dir.is_dir() {
+        true => format::read_marker(dir)?,
+        false => None,
+    };
+    match format.unwrap_or(wanted).on_disk() {
+        None => Ok(Box::new(DatabaseStore::create(dir)?)),
+        Some(format) => Ok(Box::new(DiskStore::create(dir, format)?)),
+    }
 }
 
 /// Why a store could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
+    /// Another process writes to a database.
+    #[error(
+        "another process is writing to {}, and there can be only one; wait for it, or use another store",
+        .path.display()
+    )]
+    Busy {
+        /// The database.
+        path: PathBuf,
+    },
     /// What is kept for a key does not belong to it.
     #[error("{place} is damaged: {wrong}; remove it, so that it can be put there again")]
     Damaged {
@@ -131,6 +214,17 @@ pub enum StoreError {
         /// What is wrong with it.
         #[source]
         wrong: WrongPreimage,
+    },
+    /// A database cannot be read as one.
+    #[error(
+        "the database {} is damaged: {reason}; move it away, so that it can be made anew",
+        .path.display()
+    )]
+    DamagedDatabase {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A directory of a database that op-program or kona-host wrote.
     #[error(
@@ -170,15 +264,39 @@ pub enum StoreError {
         /// What is wrong, and in which line.
         source: serde_json::Error,
     },
-    /// Neither a directory nor a JSON file.
+    /// No store of any kind.
     #[error(
-        "{} is not a preimage store: it should be a directory of preimages, or a .json or .json.gz \
-         file of keys and data",
+        "{} is not a preimage store: it should be a directory of preimages, a .json or .json.gz \
+         file of keys and data, or a recording",
         .path.display()
     )]
     NotAStore {
         /// The path.
         path: PathBuf,
+    },
+    /// A directory holds another kind of store than it should.
+    #[error("{} is a store of the format `{found}`, not `{wanted}`", .dir.display())]
+    OtherFormat {
+        /// The directory.
+        dir: PathBuf,
+        /// What it is.
+        found: StoreFormat,
+        /// What it should be.
+        wanted: StoreFormat,
+    },
+    /// Something was to be put into a store that is only read.
+    #[error("{store} is only read, nothing is put there")]
+    ReadOnly {
+        /// The store.
+        store: String,
+    },
+    /// A file is not the recording that it should be.
+    #[error("{}: {source}", .path.display())]
+    Recording {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: RecordingError,
     },
     /// Data was offered for a key it does not belong to.
     #[error("{store} refused a preimage: {wrong}")]
@@ -199,7 +317,7 @@ pub enum StoreError {
     },
     /// The marker file names a format nobody knows.
     #[error(
-        "{} names the unknown format {found:?}; known are `directory` and `file`",
+        "{} names the unknown format {found:?}; known are `redb`, `directory` and `file`",
         .marker.display()
     )]
     UnknownFormat {
@@ -211,7 +329,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+    /// Whether a preimage is there that is not what it should be, so that it can be put there again.
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Hex { .. })
+    }
+
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, path: path.into(), source }
     }
 }

@@ -118,6 +118,29 @@ fn a_real_host_without_the_preimage_says_so_before_it_ends() {
     assert!(story.contains("error: the host has no preimage for"), "{story}");
 }
 
+/// What the first one answered counts, and the second one is asked for the rest.
+#[test]
+fn a_run_goes_on_with_a_host_that_was_started_again() {
+    let mut host = real(Options::default());
+    let keys = host.preimage(Key::local(1)).unwrap();
+    let keys: Vec<Key> = keys.as_chunks::<32>().0.iter().map(|key| Key::from_bytes(*key)).collect();
+    let first = host.preimage(keys[0]).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(host.id() as i32).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
+    let story = host_error(host.preimage(keys[1]));
+    assert!(story.contains("ended (signal: 9"), "{story}");
+    // It does not come back by itself, and its pipes are not used again.
+    assert_eq!(host_error(host.preimage(keys[1])), story);
+    assert_eq!(host_error(host.hint(b"hint")), story);
+
+    let mut host = real(Options::default());
+    assert_eq!(host.preimage(keys[0]).unwrap(), first);
+    host.preimage(keys[1]).unwrap();
+}
+
 /// On a terminal and elsewhere: a server that nobody serves explains what it is for.
 #[test]
 fn a_server_without_its_descriptors_says_what_they_are() {

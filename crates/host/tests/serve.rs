@@ -2,13 +2,14 @@
 
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tribunal_host::serve::{ServeFailure, ServerPipes, serve};
 use tribunal_host::store::MemoryStore;
-use tribunal_host::{LocalHost, PreimageStore as _, Router};
+use tribunal_host::{LocalHost, Patience, PreimageStore as _, Router};
 use tribunal_preimage::channel::{Field, ReadWrite};
 use tribunal_preimage::client::{Client, HintWriter, OracleReader};
-use tribunal_preimage::{ChannelError, Key, Oracle as _, OracleError};
+use tribunal_preimage::{ChannelError, Checked, Key, Oracle as _, OracleError};
 
 /// The program's ends.
 struct Program {
@@ -29,12 +30,16 @@ fn start() -> (Program, JoinHandle<Result<(), ServeFailure>>) {
     .unwrap();
     let server = thread::spawn(move || {
         let mut router = Router::new();
-        router.on("put", |hint, store| {
+        router.on("put", |hint, errand| {
             let data = hint.data()?;
-            Ok(store.put(Key::keccak256_of(&data), data)?)
+            Ok(errand.store().put(Key::keccak256_of(&data), data)?)
         });
         router.on("panic", |_, _| panic!("a bug in a handler"));
-        let host = LocalHost::with_router(MemoryStore::new(), router);
+        router.on("never", |_, _| Err("not yet".into()));
+        // Longer than any test may take.
+        let hour = Duration::from_secs(3600);
+        let patience = Patience { deadline: hour, first_wait: hour, ..Patience::default() };
+        let host = LocalHost::with_router(MemoryStore::new(), router.with_patience(patience));
         host.store().put(Key::sha256_of(b"sha"), b"sha".to_vec()).unwrap();
         serve(&host, pipes)
     });
@@ -170,9 +175,40 @@ fn a_program_that_leaves_before_the_answer_is_told_and_no_signal() {
 fn a_handler_that_panics_does_not_leave_the_program_waiting() {
     let (Program { hints, preimages }, server) = start();
     let mut client = Client::new(HintWriter::new(hints), OracleReader::new(preimages));
-    let error = client.hint(b"panic").unwrap_err();
+    client.hint(b"panic").unwrap();
+    let error = client.preimage(Key::sha256_of(b"")).unwrap_err();
     assert!(matches!(error, OracleError::Channel(ChannelError::Ended { .. })), "{error}");
     assert!(server.join().is_err());
+}
+
+/// Around words, digests, the blocks of keccak256 and what a pipe holds.
+#[test]
+fn preimages_of_every_awkward_length_are_served() {
+    let (Program { hints, preimages }, server) = start();
+    let mut client = Checked(Client::new(HintWriter::new(hints), OracleReader::new(preimages)));
+    let blocks = (1..4).flat_map(|k| [136 * k - 1, 136 * k, 136 * k + 1]);
+    let pipes = [4095, 4096, 65_535, 65_536, 65_537, 1 << 20];
+    for length in [0, 1, 7, 8, 9, 31, 32, 33].into_iter().chain(blocks).chain(pipes) {
+        let data: Vec<u8> = (0..length).map(|i| i as u8 ^ 0xa5).collect();
+        client.hint(format!("put 0x{}", hex::encode(&data)).as_bytes()).unwrap();
+        assert_eq!(client.preimage(Key::keccak256_of(&data)).unwrap(), data, "{length}");
+    }
+    drop(client);
+    server.join().unwrap().unwrap();
+}
+
+/// The host looks for a preimage that nobody waits for any more.
+#[test]
+fn a_program_that_leaves_while_a_preimage_is_sought_ends_the_search() {
+    let (Program { mut hints, mut preimages }, server) = start();
+    hints.writer.write_all(&5u32.to_be_bytes()).unwrap();
+    hints.writer.write_all(b"never").unwrap();
+    hints.reader.read_exact(&mut [0]).unwrap();
+    preimages.writer.write_all(Key::sha256_of(b"never").as_bytes()).unwrap();
+    drop((hints, preimages));
+    let failure = server.join().unwrap().unwrap_err();
+    let error = ChannelError::Ended { field: Field::PreimageLength, done: 0, expected: 8 };
+    assert!(matches!(&failure, ServeFailure::Preimages(e) if *e == error), "{failure}");
 }
 
 /// Whatever a program sends, serving ends when its channels do.

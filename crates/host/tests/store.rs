@@ -1,16 +1,18 @@
 //! Stores: the bytes they share with other hosts, and what they do about damage.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tribunal_host::store::{self, Backend, DiskFormat, DiskStore, JsonStore, MemoryStore};
+use tribunal_host::store::{
+    self, Backend, DatabaseStore, DiskFormat, DiskStore, JsonStore, MemoryStore, ReadOnly, Split,
+};
 use tribunal_host::{PreimageStore, StoreError};
 use tribunal_preimage::Key;
 
@@ -74,6 +76,8 @@ fn every_store(dir: &Path) -> Vec<Box<dyn PreimageStore>> {
         Box::new(DiskStore::create(&dir.join("f"), DiskFormat::File).unwrap()),
         Box::new(JsonStore::open(&json).unwrap()),
         Box::new(Arc::new(MemoryStore::new())),
+        Box::new(DatabaseStore::create(&dir.join("b")).unwrap()),
+        Box::new(Split { locals: MemoryStore::new(), rest: MemoryStore::new() }),
     ]
 }
 
@@ -91,6 +95,70 @@ fn every_store_gives_back_what_was_put() {
         store.put(Key::local(1), b"later".to_vec()).unwrap();
         assert_eq!(store.get(Key::local(1)).unwrap().unwrap(), b"later");
     }
+}
+
+#[test]
+fn every_store_takes_many_at_once_and_lists_them() {
+    let dir = tempdir();
+    for store in every_store(dir.path()) {
+        assert_eq!(store.keys().unwrap(), [], "{}", store.name());
+        store.put_all(vec![]).unwrap();
+        store.put_all(samples()).unwrap();
+        let mut keys: Vec<Key> = samples().into_iter().map(|(key, _)| key).collect();
+        keys.sort();
+        assert_eq!(store.keys().unwrap(), keys, "{}", store.name());
+        for (key, data) in samples() {
+            assert!(store.has(key));
+            assert_eq!(store.get(key).unwrap(), Some(data), "{}", store.name());
+        }
+        // One that is wrong, and none is taken.
+        let good = Key::keccak256_of(b"good");
+        let entries = vec![(good, b"good".to_vec()), (Key::sha256_of(b"x"), b"y".to_vec())];
+        let error = store.put_all(entries).unwrap_err();
+        assert!(matches!(error, StoreError::Rejected { .. }), "{error}");
+        assert!(!store.has(good));
+        assert_eq!(store.keys().unwrap(), keys);
+    }
+}
+
+#[test]
+fn every_store_takes_good_bytes_in_the_place_of_damaged_ones() {
+    let dir = tempdir();
+    for store in every_store(dir.path()) {
+        let key = Key::keccak256_of(b"true");
+        store.save(key, b"false".to_vec()).unwrap();
+        assert!(!store.has(key));
+        assert!(store.get(key).unwrap_err().is_damage());
+        store.put(key, b"true".to_vec()).unwrap();
+        assert_eq!(store.get(key).unwrap().unwrap(), b"true", "{}", store.name());
+    }
+}
+
+#[test]
+fn what_is_only_read_takes_nothing() {
+    let inner = Arc::new(MemoryStore::new());
+    inner.put_all(samples()).unwrap();
+    let store = ReadOnly(inner.clone());
+    let error = store.put(Key::local(9), vec![1]).unwrap_err();
+    assert!(matches!(error, StoreError::ReadOnly { .. }), "{error}");
+    assert!(store.put_all(vec![(Key::local(9), vec![1])]).is_err());
+    assert_eq!(inner.len(), samples().len());
+    assert_eq!(store.keys().unwrap(), inner.keys().unwrap());
+    assert!(store.has(Key::local(1)));
+}
+
+/// Nothing binds a local key to its data: those of one run must not answer another.
+#[test]
+fn inputs_of_a_run_stay_out_of_the_store_that_runs_share() {
+    let shared = Arc::new(MemoryStore::new());
+    shared.put(Key::local(1), b"of another run".to_vec()).unwrap();
+    let store = Split { locals: MemoryStore::new(), rest: shared.clone() };
+    assert_eq!(store.get(Key::local(1)).unwrap(), None);
+    assert_eq!(store.keys().unwrap(), []);
+    store.put_all(samples()).unwrap();
+    assert_eq!(store.get(Key::local(1)).unwrap().unwrap(), b"local");
+    assert_eq!(shared.get(Key::local(1)).unwrap().unwrap(), b"of another run");
+    assert_eq!(shared.len(), samples().len());
 }
 
 #[test]
@@ -408,6 +476,52 @@ fn role_writer() {
     let error = store.put(Key::local(2), vec![0; 1_000_000]).unwrap_err().to_string();
     assert!(error.starts_with("cannot write "), "{error}");
     assert!(error.contains("02.txt: File too large"), "{error}");
+}
+
+/// Plays the process that [`a_killed_writer_of_files_loses_nothing_that_it_acknowledged`] kills.
+#[test]
+fn role_endless_writer() {
+    let Some(dir) = std::env::var_os("TEST_ENDLESS_DIR") else { return };
+    let store = DiskStore::create(Path::new(&dir), DiskFormat::Directory).unwrap();
+    for i in 0u64.. {
+        store.put(Key::keccak256_of(&i.to_be_bytes()), i.to_be_bytes().to_vec()).unwrap();
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "kept {i}").unwrap();
+        out.flush().unwrap();
+    }
+}
+
+/// Killed in the middle of ten thousand writes: what it said is kept is there, and whole.
+#[test]
+fn a_killed_writer_of_files_loses_nothing_that_it_acknowledged() {
+    let dir = tempdir();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "role_endless_writer", "--nocapture"])
+        .env("TEST_ENDLESS_DIR", dir.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut last = 0_u64;
+    for line in lines {
+        let Some(number) = line.split("kept ").nth(1).and_then(|n| n.parse().ok()) else {
+            continue;
+        };
+        last = number;
+        if last == 5_000 {
+            child.kill().unwrap();
+        }
+    }
+    child.wait().unwrap();
+    assert!(last >= 5_000);
+    let store = store::open(dir.path()).unwrap();
+    for i in 0..=last {
+        let data = i.to_be_bytes();
+        assert_eq!(store.get(Key::keccak256_of(&data)).unwrap().unwrap(), data);
+    }
+    for key in store.keys().unwrap() {
+        assert!(store.has(key), "{key} is damaged");
+    }
 }
 
 /// A limit on the size of files stands in for a disk that fills up while a file is written.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use flate2::read::GzDecoder;
-use tribunal_host::{LocalHost, PreimageStore, store};
+use tribunal_host::{PreimageStore, store};
 use tribunal_jit::Engine;
 use tribunal_machine::{
     Machine as _, Outcome, PreimageStop, ProofFile, RunPlan, Sample, SamplePoints, StepPattern,
@@ -17,7 +17,6 @@ use tribunal_onchain::Instance;
 use tribunal_preimage::Key;
 
 use crate::cli::MachineArgs;
-use crate::commands::exec::Summary;
 use crate::commands::verify::{describe, show_gas};
 use crate::engines::Engines;
 use crate::failure::{Failure, Result, of_run};
@@ -26,6 +25,7 @@ use crate::interrupt::Interrupt;
 use crate::judge::Judge;
 use crate::output::{Destination, print};
 use crate::progress::Progress;
+use crate::running::Summary;
 use crate::speaker::{Mute, Speaker};
 use crate::style::Style;
 use crate::units::{Bytes, Count};
@@ -141,7 +141,7 @@ impl Tour {
 
     fn verdict(&self, store: Box<dyn PreimageStore>) -> Result<Summary> {
         let mut machine = self.start();
-        let mut source = Source::Local(LocalHost::new(store));
+        let mut source = Source::local(store);
         let mut progress = Progress::new(false, 0);
         let mut speaker = Speaker::new(progress.bar(), false);
         let outcome = {
@@ -268,7 +268,7 @@ impl Tour {
         &self,
         work: impl FnOnce(&mut World<'_, Mute<'_>>, &mut Watch<'_>) -> Result<T>,
     ) -> Result<T> {
-        let mut source = Source::Local(LocalHost::new(self.store()?));
+        let mut source = Source::local(self.store()?);
         let mut progress = Progress::new(true, 0);
         let mut speaker = Speaker::new(None, false);
         let mut world = World { source: &mut source, listener: Mute(&mut speaker) };

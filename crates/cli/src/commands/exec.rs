@@ -1,168 +1,149 @@
-//! `exec`: run a program to its end, and leave with its verdict.
+//! `exec`: run a program to its end, or a recording again, and leave with its verdict.
 
-use std::io::{Write as _, stderr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
-use serde::Serialize;
-use tribunal_keccak::Hash;
-use tribunal_machine::{Hex, Machine, Status};
-use tribunal_memory::PAGE_SIZE;
+use tribunal_host::recording::{Beginning, End};
+use tribunal_host::{Recording, RecordingStore};
+use tribunal_machine::Machine as _;
+use tribunal_mips64::Mips64;
 
-use crate::cli::{MachineArgs, QuietArg};
-use crate::failure::{Result, of_run};
-use crate::input::{Loaded, load};
-use crate::interrupt::Interrupt;
+use crate::failure::{Failure, Kind, Result};
+use crate::input::{Artefact, Loaded, load, ready, state_of};
 use crate::output::print_json;
-use crate::progress::Progress;
-use crate::speaker::{Speaker, host_words};
-use crate::style::Style;
-use crate::units::{Bytes, Count, Seconds, Speed};
-use crate::watch::{Watch, run_to_end};
-use crate::world::{HostArgs, Listener as _, Source, World};
+use crate::running::RunArgs;
+use crate::units::Count;
+use crate::world::Source;
 
 /// Run a program to its end in the VM, and leave with its verdict.
+///
+/// PROGRAM may also be a recording that record wrote: then the run is repeated from it alone, and must
+/// come to the same final state.
 ///
 /// The exit status is the program's exit code: 0 the claim holds, 1 it is wrong, 2 or more: nothing
 /// was decided. What keeps the program from its end is 2 too if the program or its file is to blame,
 /// 3 if the host, the disk or the memory limit is.
 #[derive(Args, Debug)]
 pub(crate) struct Exec {
-    /// The program (an ELF file) or a state to go on from; .gz is fine, - is standard input.
-    #[arg(value_name = "PROGRAM")]
-    program: PathBuf,
+    #[command(flatten)]
+    run: RunArgs,
 
-    /// Symbols for a state, as load-elf wrote them.
+    /// The program of a recording that does not hold it.
     #[arg(long, value_name = "FILE")]
-    meta: Option<PathBuf>,
-
-    /// Say what came out as JSON on standard output; what the program writes goes to standard error.
-    #[arg(long)]
-    json: bool,
-
-    #[command(flatten)]
-    quiet: QuietArg,
-
-    #[command(flatten)]
-    machine: MachineArgs,
-
-    #[command(flatten)]
-    host: HostArgs,
-}
-
-/// How a run ended.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Summary {
-    pub(crate) verdict: &'static str,
-    pub(crate) exit_code: u8,
-    /// Of the last state.
-    pub(crate) step: u64,
-    /// Taken by this run: fewer if it began with a later state.
-    pub(crate) steps: u64,
-    pub(crate) seconds: f64,
-    pub(crate) steps_per_second: f64,
-    pub(crate) pages: u64,
-    pub(crate) memory_bytes: u64,
-    pub(crate) preimages: u64,
-    pub(crate) preimage_bytes: u64,
-    pub(crate) state_hash: Hex<Hash>,
+    with_program: Option<PathBuf>,
 }
 
 impl Exec {
     pub(crate) fn execute(&self) -> Result<u8> {
-        let limit = self.machine.memory_limit();
-        let Loaded { machine, symbols } = load(&self.program, self.meta.as_deref(), limit)?;
-        let interrupt = Interrupt::listen()?;
-        let mut progress = Progress::new(self.quiet.quiet, machine.step());
-        let words = host_words(&progress, self.quiet.quiet);
-        let mut source = Source::open(&self.host, &interrupt, words)?;
-        let first_step = machine.step();
-        let mut speaker = Speaker::new(progress.bar(), self.json);
-        let mut machine = self.machine.engines().start(machine, speaker.unless(self.quiet.quiet));
-        let outcome = {
-            let mut world = World { source: &mut source, listener: &mut speaker };
-            let mut watch = Watch { interrupt: &interrupt, progress: &mut progress };
-            run_to_end(&mut machine, limit, &mut world, &mut watch)
+        let (path, meta) = (&self.run.program, self.run.meta.as_deref());
+        let limit = self.run.machine.memory_limit();
+        let loaded = match Artefact::open(path, limit)? {
+            Artefact::Recording(recording) => return self.replay(*recording),
+            other => ready(other, path, meta, limit)?,
         };
-        let time = progress.finish();
-        speaker.finish();
-        let code = outcome.map_err(|error| of_run(error, &machine, &symbols))?;
-
-        let summary = Summary::of(&mut machine, code, first_step, time);
-        let problem = source.shutdown();
-        if !self.quiet.quiet {
-            if let Some(problem) = problem {
-                speaker.warn(&problem);
-            }
-            let _ = stderr().write_all(summary.text(Style::of_stderr()).as_bytes());
+        if self.with_program.is_some() {
+            return Err(Failure::input("--with-program is for recordings, and this is none"));
         }
-        if self.json {
+        let stage = self.run.stage(loaded.machine.step())?;
+        let mut source = self.run.source(&stage)?;
+        let mut ran = self.run.run(loaded, stage, &mut source);
+        let problem = ran.verdict.is_ok().then(|| source.shutdown()).flatten();
+        let summary = ran.tell(self.run.quiet.quiet, problem.as_deref(), "");
+        if let (Some(summary), true) = (summary, self.run.json) {
             // Without a reader the exit status still tells.
-            let _ = print_json(&summary);
+            let _ = print_json(summary);
+        }
+        ran.verdict
+    }
+
+    /// Runs a recording again.
+    fn replay(&self, mut recording: Recording) -> Result<u8> {
+        if self.run.host.names_any() {
+            return Err(Failure::input(
+                "a recording answers the program itself: it takes no --preimages and no host",
+            ));
+        }
+        let Beginning { ref machine, prestate, step } = recording.beginning;
+        if machine != <Mips64>::NAME {
+            return Err(Failure::input(format!(
+                "the run was recorded in the machine {machine:?}, and only {:?} is known here",
+                <Mips64>::NAME
+            )));
+        }
+        let end = recording.end;
+        let mut loaded = self.program_of(&mut recording)?;
+        if loaded.machine.state_hash() != prestate || loaded.machine.step() != step {
+            let found = hex::encode(loaded.machine.state_hash());
+            return Err(Failure::input("this is not the program that was recorded")
+                .detail(format!("recorded  0x{}, at step {}", hex::encode(prestate), Count(step)))
+                .detail(format!("given     0x{found}, at step {}", Count(loaded.machine.step()))));
+        }
+        let store = RecordingStore::of(&self.run.program, recording);
+        let mut source = Source::local(Box::new(store));
+        let stage = self.run.stage(step)?;
+        let mut ran = self.run.run(loaded, stage, &mut source);
+        let code = match ran.verdict {
+            Ok(code) => code,
+            Err(failure) => return Err(explain(failure, &end)),
+        };
+        compare(&end, &ran.end)?;
+        let more = "  recording  repeated: the same final state\n";
+        let summary = ran.tell(self.run.quiet.quiet, None, more);
+        if let (Some(summary), true) = (summary, self.run.json) {
+            let _ = print_json(summary);
         }
         Ok(code)
     }
-}
 
-impl Summary {
-    pub(crate) fn of(
-        machine: &mut impl Machine,
-        code: u8,
-        first_step: u64,
-        time: Duration,
-    ) -> Self {
-        let step = machine.step();
-        let steps = step.wrapping_sub(first_step);
-        let pages = machine.page_count();
-        let statistics = machine.statistics();
-        Self {
-            verdict: match Status::of(Some(code)) {
-                Status::Valid => "valid",
-                Status::Invalid => "invalid",
-                Status::Panic | Status::Unfinished => "undecided",
-            },
-            exit_code: code,
-            step,
-            steps,
-            seconds: time.as_secs_f64(),
-            steps_per_second: Speed { steps, time }.per_second(),
-            pages,
-            memory_bytes: pages * PAGE_SIZE as u64,
-            preimages: statistics.preimage_requests,
-            preimage_bytes: statistics.preimage_bytes,
-            state_hash: Hex(machine.state_hash()),
+    fn program_of(&self, recording: &mut Recording) -> Result<Loaded> {
+        let limit = self.run.machine.memory_limit();
+        let meta = self.run.meta.as_deref();
+        match (&self.with_program, recording.program.take()) {
+            (Some(path), _) => load(path, meta, limit),
+            (None, Some(state)) => state_of(&state, &self.run.program, meta, limit),
+            (None, None) => {
+                let prestate = hex::encode(recording.beginning.prestate);
+                Err(Failure::input("the recording does not hold the program that was run")
+                    .detail(format!("prestate  0x{prestate}"))
+                    .hint("name the program of this prestate with --with-program FILE"))
+            }
         }
     }
+}
 
-    /// What people are told.
-    pub(crate) fn text(&self, style: Style) -> String {
-        let verdict = match self.exit_code {
-            0 => style.good("the claim holds"),
-            1 => style.bad("the claim is wrong"),
-            _ => style.bad("nothing was decided"),
-        };
-        let time = Duration::from_secs_f64(self.seconds);
-        let speed = Speed { steps: self.steps, time };
-        let from = match self.step == self.steps {
-            true => String::new(),
-            false => format!(" (to step {})", Count(self.step)),
-        };
-        format!(
-            "{verdict} (exit code {})\n  \
-             steps      {}{from} in {}, {speed}\n  \
-             memory     {} in {} pages\n  \
-             preimages  {}, {}\n  \
-             state      0x{}\n",
-            self.exit_code,
-            Count(self.steps),
-            Seconds(time),
-            Bytes(self.memory_bytes),
-            Count(self.pages),
-            Count(self.preimages),
-            Bytes(self.preimage_bytes),
-            hex::encode(self.state_hash.0),
-        )
+/// Says what a failure has to do with the recording.
+fn explain(failure: Failure, recorded: &End) -> Failure {
+    if failure.kind() != Kind::Environment {
+        return failure;
     }
+    match recorded.exit_code {
+        Some(_) => failure.hint(
+            "the recording lacks what the run needs: record it again; nothing is known of the claim",
+        ),
+        None => failure
+            .detail(format!("the run that was recorded got to step {} itself", Count(recorded.step)))
+            .hint("record it again where nothing keeps it from its end; nothing is known of the claim"),
+    }
+}
+
+/// Refuses a run that did not end as the recorded one. That is no verdict of either.
+fn compare(recorded: &End, now: &End) -> Result<()> {
+    if recorded == now {
+        return Ok(());
+    }
+    let tell = |end: &End| {
+        let code = match end.exit_code {
+            Some(code) => format!("exit code {code}"),
+            None => "no end".into(),
+        };
+        format!("0x{}, {code} at step {}", hex::encode(end.state_hash), Count(end.step))
+    };
+    let failure = match recorded.exit_code {
+        Some(_) => Failure::input("the run came to another end than the one that was recorded"),
+        None => Failure::input("the run came to an end, and the one that was recorded did not"),
+    };
+    Err(failure
+        .detail(format!("recorded  {}", tell(recorded)))
+        .detail(format!("now       {}", tell(now)))
+        .hint("nothing is known of the claim: run the program with its host, or record it again"))
 }

@@ -2,31 +2,36 @@
 
 mod elf;
 mod index;
+mod preimages;
 mod proof;
+mod recording;
 mod state;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
+use tribunal_host::store;
 
 use crate::cli::MemoryArg;
 use crate::failure::Result;
-use crate::input::{Artefact, parse_proof, read_symbols};
+use crate::input::{Artefact, holds_preimages, parse_proof, read_symbols};
 use crate::output::{print, print_json};
 
 use elf::ElfView;
 use index::IndexView;
+use preimages::StoreView;
 use proof::ProofView;
+use recording::RecordingView;
 use state::StateView;
 
-/// Show what is in a state, a program, a proof or an index.
+/// Show what is in a state, a program, a proof, an index, a recording or a store of preimages.
 ///
-/// Leaves with 1 if a proof does not hold together.
+/// Leaves with 1 if a proof does not hold together, or a preimage does not belong to its key.
 #[derive(Args, Debug)]
 pub(crate) struct Inspect {
-    /// A state, a program (an ELF file) or a proof; .gz is fine, - is standard input. Or the directory
-    /// of an index.
+    /// A state, a program (an ELF file), a proof or a recording; .gz is fine, - is standard input. Or the
+    /// directory of an index, or a store: a directory, or a .json(.gz) file of keys and data.
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
@@ -44,10 +49,16 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     pub(crate) fn execute(&self) -> Result<u8> {
-        if self.file.is_dir() {
+        if self.file.is_dir() && self.file.join("index").is_file() {
             let view = IndexView::of(&self.file)?;
             self.show(&view, |view, text| view.write(text))?;
             return Ok(0);
+        }
+        let is_stdin = self.file.as_os_str() == "-";
+        if self.file.is_dir() || !is_stdin && holds_preimages(&self.file)? {
+            let view = StoreView::of(&*store::open(&self.file)?)?;
+            self.show(&view, |view, text| view.write(text))?;
+            return Ok(if view.is_whole() { 0 } else { 1 });
         }
         let symbols = self.meta.as_deref().map(read_symbols).transpose()?.unwrap_or_default();
         let limit = self.memory.limit();
@@ -66,6 +77,11 @@ impl Inspect {
                 let view = ProofView::of(parse_proof(&self.file, &text)?, &symbols);
                 self.show(&view, |view, text| view.write(text))?;
                 Ok(if view.holds { 0 } else { 1 })
+            }
+            Artefact::Recording(recording) => {
+                let view = RecordingView::of(&recording);
+                self.show(&view, |view, text| view.write(text))?;
+                Ok(0)
             }
         }
     }

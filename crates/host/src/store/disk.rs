@@ -10,19 +10,18 @@
 //! another name and renamed, so other processes may use the directory at the same time.
 
 use std::fmt;
-use std::fs::{self, File, Permissions};
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::OnceLock;
 
 use tribunal_preimage::Key;
 
+use super::format::{
+    MARKER, StoreFormat, claim, read_marker, refuse_database, write_aside, write_marker,
+};
 use super::{Backend, StoreError};
-
-/// Name of the file that says which format a directory has.
-const MARKER: &str = "kvformat";
 
 /// How preimages are laid out in a directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,14 +96,7 @@ impl DiskStore {
     /// If the directory or its marker cannot be made or read, or the marker names a format that is
     /// not supported.
     pub fn create(dir: &Path, wanted: DiskFormat) -> Result<Self, StoreError> {
-        fs::create_dir_all(dir).map_err(|e| StoreError::io("make the directory", dir, e))?;
-        let format = match read_marker(dir)? {
-            Some(format) => format,
-            None => {
-                refuse_database(dir)?;
-                write_marker(dir, wanted)?
-            }
-        };
+        let format = disk_format(dir, claim(dir, wanted.into())?, wanted)?;
         Ok(Self { dir: dir.into(), format, marked: OnceLock::from(()) })
     }
 
@@ -117,6 +109,7 @@ impl DiskStore {
     /// marker names a format that is not supported.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         if let Some(format) = read_marker(dir)? {
+            let format = disk_format(dir, format, DiskFormat::default())?;
             return Ok(Self { dir: dir.into(), format, marked: OnceLock::from(()) });
         }
         refuse_database(dir)?;
@@ -135,9 +128,9 @@ impl DiskStore {
         }
         let format = match read_marker(&self.dir)? {
             Some(format) => format,
-            None => write_marker(&self.dir, self.format)?,
+            None => write_marker(&self.dir, self.format.into())?,
         };
-        if format != self.format {
+        if format != StoreFormat::from(self.format) {
             // Another process decided otherwise since this one looked.
             let marker = self.dir.join(MARKER);
             let changed = "the format has changed since the directory was opened; start again";
@@ -181,6 +174,27 @@ impl Backend for DiskStore {
         }
     }
 
+    fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        let mut keys = Vec::new();
+        let mut add = |name: &Path| {
+            let digits: String = name.to_string_lossy().replace('/', "");
+            let key = digits.strip_suffix(".txt").and_then(|digits| digits.parse().ok());
+            // What would not be found under its key is none of ours.
+            keys.extend(key.filter(|key| self.format.file_name(*key) == name));
+        };
+        match self.format {
+            DiskFormat::File => names(&self.dir)?.iter().for_each(|name| add(name)),
+            DiskFormat::Directory => {
+                for dir in names(&self.dir)?.into_iter().filter(|name| name.as_os_str().len() == 4)
+                {
+                    names(&self.dir.join(&dir))?.iter().for_each(|name| add(&dir.join(name)));
+                }
+            }
+        }
+        keys.sort_unstable();
+        Ok(keys)
+    }
+
     fn name(&self) -> String {
         format!("the directory {}", self.dir.display())
     }
@@ -190,70 +204,25 @@ impl Backend for DiskStore {
     }
 }
 
-/// Writes a file in `dir` that is to be `path`, and that vanishes unless it becomes so.
-fn write_aside(
+/// `found`, if it is a format of files.
+fn disk_format(
     dir: &Path,
-    path: &Path,
-    bytes: &[u8],
-) -> Result<tempfile::NamedTempFile, StoreError> {
-    let in_context = |error| StoreError::io("write", path, error);
-    let mut file = tempfile::Builder::new()
-        .prefix(".writing-")
-        // As any other new file: the host and op-challenger need not be the same user.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(dir)
-        .map_err(in_context)?;
-    file.write_all(bytes).map_err(in_context)?;
-    Ok(file)
+    found: StoreFormat,
+    wanted: DiskFormat,
+) -> Result<DiskFormat, StoreError> {
+    let other = || StoreError::OtherFormat { dir: dir.into(), found, wanted: wanted.into() };
+    found.on_disk().ok_or_else(other)
 }
 
-/// What the marker says, if there is one.
-fn read_marker(dir: &Path) -> Result<Option<DiskFormat>, StoreError> {
-    /// Longer than any format's name.
-    const LONGEST: u64 = 64;
-
-    let marker = dir.join(MARKER);
-    let in_context = |error| StoreError::io("read", &marker, error);
-    let file = match File::open(&marker) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+/// The names of what is in a directory; none if it is no directory.
+fn names(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let in_context = |error| StoreError::io("read", dir, error);
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotADirectory => return Ok(Vec::new()),
         Err(error) => return Err(in_context(error)),
     };
-    let mut bytes = Vec::new();
-    file.take(LONGEST).read_to_end(&mut bytes).map_err(in_context)?;
-    let found = String::from_utf8_lossy(&bytes);
-    // Nobody writes a line end there, but people's editors do.
-    match found.trim_ascii_end() {
-        "pebble" => Err(StoreError::Database { dir: dir.into(), format: "pebble" }),
-        "rocksdb" => Err(StoreError::Database { dir: dir.into(), format: "rocksdb" }),
-        name => match name.parse() {
-            Ok(format) => Ok(Some(format)),
-            Err(UnknownDiskFormat) => {
-                Err(StoreError::UnknownFormat { marker, found: found.into_owned() })
-            }
-        },
-    }
-}
-
-/// Writes the marker, unless another process was faster; returns what it then says.
-fn write_marker(dir: &Path, format: DiskFormat) -> Result<DiskFormat, StoreError> {
-    let marker = dir.join(MARKER);
-    let file = write_aside(dir, &marker, format.name().as_bytes())?;
-    match file.persist_noclobber(&marker) {
-        Ok(_) => Ok(format),
-        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
-            Ok(read_marker(dir)?.unwrap_or(format))
-        }
-        Err(error) => Err(StoreError::io("write", &marker, error.error)),
-    }
-}
-
-/// Older hosts wrote databases without a marker; both kinds have this file.
-fn refuse_database(dir: &Path) -> Result<(), StoreError> {
-    if dir.join("CURRENT").exists() {
-        return Err(StoreError::Database { dir: dir.into(), format: "pebble or rocksdb" });
-    }
-    Ok(())
+    entries.map(|entry| Ok(entry.map_err(in_context)?.file_name().into())).collect()
 }
 
 /// Tells the format of a directory without a marker from the first preimage in it.

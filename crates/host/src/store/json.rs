@@ -4,7 +4,7 @@
 //! { "0x<64 hex digits>": "0x<hex digits>", … }
 //! ```
 //!
-//! `.gz` at the end of the name means gzip. The file is read whole and never written.
+//! `.gz` at the end of the name means gzip. The file is read whole and never changed.
 
 use std::fmt;
 use std::fs::File;
@@ -71,8 +71,31 @@ impl Backend for JsonStore {
         self.preimages.save(key, data)
     }
 
+    fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        self.preimages.keys()
+    }
+
     fn name(&self) -> String {
         format!("the file {}", self.path.display())
+    }
+}
+
+/// Writes preimages as such a file, uncompressed, in ascending order of their keys.
+///
+/// # Errors
+/// What `sink` reports.
+pub fn write_json(
+    preimages: impl IntoIterator<Item = (Key, Vec<u8>)>,
+    sink: &mut dyn io::Write,
+) -> io::Result<()> {
+    let mut before = "{\n";
+    for (key, data) in preimages {
+        write!(sink, "{before}  \"{key}\": \"0x{}\"", hex::encode(data))?;
+        before = ",\n";
+    }
+    match before {
+        "{\n" => sink.write_all(b"{}\n"),
+        _ => sink.write_all(b"\n}\n"),
     }
 }
 

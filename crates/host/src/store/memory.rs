@@ -35,6 +35,13 @@ impl MemoryStore {
     }
 }
 
+/// As they are, unchecked: they are checked when they leave.
+impl FromIterator<(Key, Vec<u8>)> for MemoryStore {
+    fn from_iter<I: IntoIterator<Item = (Key, Vec<u8>)>>(preimages: I) -> Self {
+        Self { preimages: RwLock::new(preimages.into_iter().collect()) }
+    }
+}
+
 // A thread that panicked while it held the lock left a whole map behind: nothing in between can
 // panic. So a poisoned lock is as good as any.
 impl Backend for MemoryStore {
@@ -45,6 +52,16 @@ impl Backend for MemoryStore {
     fn save(&self, key: Key, data: Vec<u8>) -> Result<(), StoreError> {
         self.preimages.write().unwrap_or_else(PoisonError::into_inner).insert(key, data);
         Ok(())
+    }
+
+    fn save_all(&self, entries: Vec<(Key, Vec<u8>)>) -> Result<(), StoreError> {
+        self.preimages.write().unwrap_or_else(PoisonError::into_inner).extend(entries);
+        Ok(())
+    }
+
+    fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        let preimages = self.preimages.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(preimages.keys().copied().collect())
     }
 
     fn name(&self) -> String {

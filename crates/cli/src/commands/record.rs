@@ -1,0 +1,108 @@
+//! `record`: run a program to its end, and write down all that it was told.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use tribunal_host::recording::Beginning;
+use tribunal_host::{Recorder, RecordingWriter};
+use tribunal_machine::Machine as _;
+use tribunal_mips64::Mips64;
+
+use crate::failure::{Failure, Result};
+use crate::input::load;
+use crate::output::{Destination, print_json};
+use crate::running::{RunArgs, Summary};
+use crate::units::{Bytes, Count};
+use crate::world::Source;
+
+/// Run a program to its end, and write what it was told into one file, which exec repeats anywhere.
+///
+/// The recording holds the program itself, the hash it begins with, each hint, each preimage, boot
+/// values included, and the final state. It leaves with the program's exit code, as exec does. A run
+/// that is kept from its end is recorded as far as it went.
+#[derive(Args, Debug)]
+pub(crate) struct Record {
+    #[command(flatten)]
+    run: RunArgs,
+
+    /// Where to write the recording; - is standard output.
+    #[arg(long, short, value_name = "FILE")]
+    out: PathBuf,
+
+    /// Leave the program out: whoever repeats the run must have it.
+    #[arg(long)]
+    without_program: bool,
+}
+
+/// What is told of a recording.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Recorded<'a> {
+    #[serde(flatten)]
+    run: &'a Summary,
+    recorded_hints: u64,
+    recorded_preimages: u64,
+    recording_bytes: u64,
+}
+
+impl Record {
+    pub(crate) fn execute(&self) -> Result<u8> {
+        let RunArgs { program, meta, json, quiet, machine, .. } = &self.run;
+        let destination = Destination::new(&self.out);
+        destination.check()?;
+        if *json && destination == Destination::Stdout {
+            return Err(Failure::input("--json and --out - would both write to standard output"));
+        }
+        let mut loaded = load(program, meta.as_deref(), machine.memory_limit())?;
+        let beginning = Beginning {
+            machine: <Mips64>::NAME.into(),
+            prestate: loaded.machine.state_hash(),
+            step: loaded.machine.step(),
+        };
+        let mut writer = RecordingWriter::begin(Vec::new(), &beginning).map_err(unwritten)?;
+        if !self.without_program {
+            let mut state = Vec::new();
+            loaded.machine.write_state(&mut state).map_err(unwritten)?;
+            writer.program(&state).map_err(unwritten)?;
+        }
+        let stage = self.run.stage(beginning.step)?;
+        let source = self.run.source(&stage)?;
+        let mut source = Source::Recorded(Box::new(Recorder::new(source, writer)));
+        let mut ran = self.run.run(loaded, stage, &mut source);
+        let Source::Recorded(recorder) = source else { unreachable!("it was made above") };
+        let (hints, preimages) = recorder.counts();
+        let (source, bytes) = recorder.end(&ran.end).map_err(unwritten)?;
+        destination.write(|sink| sink.write_all(&bytes))?;
+        let problem = ran.verdict.is_ok().then(|| source.shutdown()).flatten();
+        let name = match &destination {
+            Destination::Stdout => "standard output".into(),
+            _ => self.out.display().to_string(),
+        };
+        let recorded = format!(
+            "{} hints, {} preimages; {} in {name}",
+            Count(hints),
+            Count(preimages),
+            Bytes(bytes.len() as u64)
+        );
+        let more = format!("  recorded   {recorded}\n");
+        if let Some(run) = ran.tell(quiet.quiet, problem.as_deref(), &more)
+            && *json
+        {
+            // Without a reader the exit status still tells.
+            let _ = print_json(&Recorded {
+                run,
+                recorded_hints: hints,
+                recorded_preimages: preimages,
+                recording_bytes: bytes.len() as u64,
+            });
+        }
+        ran.verdict.map_err(|failure| {
+            failure.detail(format!("what there is of the run is recorded: {recorded}"))
+        })
+    }
+}
+
+fn unwritten(error: std::io::Error) -> Failure {
+    Failure::environment(format!("cannot write the recording: {error}"))
+}
