@@ -11,7 +11,7 @@ use crate::root;
 
 /// What each crate of the project may depend on within the project. Absence is the rule that
 /// matters: a crate exists because of what it must not know.
-const MAY_KNOW: [(&str, &[&str]); 17] = [
+const MAY_KNOW: [(&str, &[&str]); 20] = [
     ("keccak", &[]),
     ("memory", &["keccak"]),
     ("preimage", &["keccak"]),
@@ -25,9 +25,24 @@ const MAY_KNOW: [(&str, &[&str]); 17] = [
     ("fuzz", &["conformance", "jit", "keccak", "machine", "memory", "mips64", "preimage"]),
     ("kzg", &[]),
     ("onchain", &["keccak", "kzg", "machine", "preimage"]),
+    ("optimism-hints", &[]),
+    ("optimism-host", &["host", "keccak", "kzg", "optimism-hints", "preimage", "rpc"]),
+    ("rpc", &[]),
     (
         "cli",
-        &["host", "index", "jit", "keccak", "machine", "memory", "mips64", "onchain", "preimage"],
+        &[
+            "host",
+            "index",
+            "jit",
+            "keccak",
+            "machine",
+            "memory",
+            "mips64",
+            "onchain",
+            "optimism-host",
+            "preimage",
+            "rpc",
+        ],
     ),
     ("guests/bench", &["guest"]),
     ("guests/transactions", &["guest", "keccak", "preimage"]),
