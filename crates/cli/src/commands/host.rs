@@ -129,7 +129,7 @@ struct Single {
     quiet: bool,
 
     /// The program that --native runs, and its arguments.
-    #[arg(last = true, value_name = "PROGRAM", requires = "native")]
+    #[arg(last = true, value_name = "PROGRAM", conflicts_with = "server")]
     program: Vec<OsString>,
 }
 
