@@ -56,7 +56,7 @@ pub(crate) const NOBODY: &str = "no pre-image retriever available";
 /// Who answers.
 pub(crate) enum Source {
     Child(Box<ChildHost>),
-    Local(LocalHost<Box<dyn PreimageStore>>),
+    Local(Box<LocalHost<Box<dyn PreimageStore>>>),
     /// Nobody: hints are not followed, and there are no preimages.
     Nobody,
     /// Any of the others, whose answers are written down.
@@ -67,7 +67,7 @@ impl Source {
     /// Opens the store or starts the host that the command line names.
     pub(crate) fn open(args: &HostArgs, interrupt: &Interrupt, words: HostWords) -> Result<Self> {
         if let Some(path) = &args.preimages {
-            return Ok(Self::Local(LocalHost::new(store::open(path)?)));
+            return Ok(Self::local(store::open(path)?));
         }
         let Some((program, rest)) = args.host.split_first() else { return Ok(Self::Nobody) };
         if program.is_empty() {
@@ -83,6 +83,11 @@ impl Source {
             ..Options::default()
         };
         Ok(Self::Child(Box::new(ChildHost::start(command, options)?)))
+    }
+
+    /// Answers from a store alone: hints do nothing, as on chain.
+    pub(crate) fn local(store: Box<dyn PreimageStore>) -> Self {
+        Self::Local(Box::new(LocalHost::new(store)))
     }
 
     /// One that threads can share, if there can be one.

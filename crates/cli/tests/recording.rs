@@ -169,7 +169,7 @@ fn damaged_recordings_are_refused() {
         for line in [&["exec", "bad.rec"][..], &["inspect", "bad.rec"]] {
             let output = run_in(dir, line);
             assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-            assert!(stderr(&output).contains(&"bad.rec: "), "{}", stderr(&output));
+            assert!(stderr(&output).contains("bad.rec: "), "{}", stderr(&output));
             assert!(stderr(&output).contains(says), "{says}: {}", stderr(&output));
         }
     }

@@ -80,7 +80,7 @@ fn preimages_of_every_awkward_length_are_read_whole() {
         outcome.unwrap();
         let whole = [&(length as u64).to_be_bytes()[..], &data].concat();
         let read: Vec<u8> = (0..whole.len())
-            .map(|i| word_at(&machine, DATA + i as u64 & !7).to_be_bytes()[i % 8])
+            .map(|i| word_at(&machine, (DATA + i as u64) & !7).to_be_bytes()[i % 8])
             .collect();
         assert_eq!(read, whole, "{length}");
         assert_eq!(machine.state().preimage_offset, whole.len() as u64);

@@ -1,6 +1,6 @@
 //! `convert`: copy preimages from one store into another.
 
-use std::io;
+use std::io::{self, Write as _, stderr};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -61,19 +61,21 @@ impl Convert {
             false => copy(&*from, keys, &*store::create(&self.to, self.format)?)?,
         };
         let to = self.to.display();
-        let what = format!("{} preimages, {}", Count(copied.count), Bytes(copied.bytes));
-        if copied.damaged.is_empty() {
-            if !self.quiet.quiet {
-                eprintln!("copied {what}, to {to}");
-            }
-            return Ok(0);
-        }
+        let mut said = String::new();
         for damage in &copied.damaged {
-            eprintln!("{damage}");
+            said.push_str(&format!("{damage}\n"));
         }
-        let left_out = Count(copied.damaged.len() as u64);
-        eprintln!("copied {what}, to {to}; {left_out} that are damaged were left out");
-        Ok(1)
+        let what = format!("{} preimages, {}", Count(copied.count), Bytes(copied.bytes));
+        let left_out = match copied.damaged.len() as u64 {
+            0 => String::new(),
+            count => format!("; {} that are damaged were left out", Count(count)),
+        };
+        said.push_str(&format!("copied {what}, to {to}{left_out}\n"));
+        if !self.quiet.quiet || !copied.damaged.is_empty() {
+            // Without standard error, the exit status still tells.
+            let _ = stderr().write_all(said.as_bytes());
+        }
+        Ok(if copied.damaged.is_empty() { 0 } else { 1 })
     }
 }
 

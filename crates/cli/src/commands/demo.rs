@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use flate2::read::GzDecoder;
-use tribunal_host::{LocalHost, PreimageStore, store};
+use tribunal_host::{PreimageStore, store};
 use tribunal_jit::Engine;
 use tribunal_machine::{
     Machine as _, Outcome, PreimageStop, ProofFile, RunPlan, Sample, SamplePoints, StepPattern,
@@ -138,7 +138,7 @@ impl Tour {
 
     fn verdict(&self, store: Box<dyn PreimageStore>) -> Result<Summary> {
         let mut machine = self.start();
-        let mut source = Source::Local(LocalHost::new(store));
+        let mut source = Source::local(store);
         let mut progress = Progress::new(false, 0);
         let mut speaker = Speaker::new(progress.bar(), false);
         let outcome = {
@@ -265,7 +265,7 @@ impl Tour {
         &self,
         work: impl FnOnce(&mut World<'_, Mute<'_>>, &mut Watch<'_>) -> Result<T>,
     ) -> Result<T> {
-        let mut source = Source::Local(LocalHost::new(self.store()?));
+        let mut source = Source::local(self.store()?);
         let mut progress = Progress::new(true, 0);
         let mut speaker = Speaker::new(None, false);
         let mut world = World { source: &mut source, listener: Mute(&mut speaker) };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use tribunal_host::recording::{Beginning, End};
-use tribunal_host::{LocalHost, Recording, RecordingStore};
+use tribunal_host::{Recording, RecordingStore};
 use tribunal_machine::Machine as _;
 use tribunal_mips64::Mips64;
 
@@ -79,7 +79,7 @@ impl Exec {
                 .detail(format!("given     0x{found}, at step {}", Count(loaded.machine.step()))));
         }
         let store = RecordingStore::of(&self.run.program, recording);
-        let mut source = Source::Local(LocalHost::new(Box::new(store)));
+        let mut source = Source::local(Box::new(store));
         let stage = self.run.stage(step)?;
         let mut ran = self.run.run(loaded, stage, &mut source);
         let code = match ran.verdict {
