@@ -16,6 +16,9 @@ use crate::trouble::{Trouble, What};
 /// The longest that a node is left alone because it asked for that.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
+/// For how many methods the last trouble is kept.
+const KEPT_TROUBLES: usize = 32;
+
 /// How often whoever waits looks whether it is still wanted.
 const GLANCE: Duration = Duration::from_millis(20);
 
@@ -155,8 +158,8 @@ pub struct Client {
     watch: Option<Watch>,
     /// Who answered last.
     preferred: AtomicUsize,
-    /// The last trouble that was not for want of time.
-    last_trouble: Mutex<Option<Trouble>>,
+    /// For a few methods the last trouble that was not for want of time.
+    last_troubles: Mutex<Vec<Trouble>>,
 }
 
 impl Client {
@@ -174,7 +177,7 @@ impl Client {
             slots: Slots::new(policy.in_flight.max(1)),
             watch: None,
             preferred: AtomicUsize::new(0),
-            last_trouble: Mutex::new(None),
+            last_troubles: Mutex::new(Vec::new()),
         })
     }
 
@@ -312,16 +315,19 @@ impl Client {
             }
             wait = (wait * 2).min(self.policy.longest_wait);
         }
-        let mut last = self.last_trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        match (&telling, &*last) {
-            // There was no time left to ask properly: what came before says more.
-            (Some(cut_off), Some(before))
-                if is_cut_off(cut_off, self.policy.timeout) && before.asked == asked =>
-            {
-                return Err(before.clone());
+        let mut last = self.last_troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(trouble) = &telling {
+            let before = last.iter().position(|before| before.asked == asked);
+            if is_cut_off(trouble, self.policy.timeout) {
+                // There was no time left to ask properly: what came before says more.
+                if let Some(before) = before {
+                    return Err(last[before].clone());
+                }
+            } else {
+                before.map(|before| last.remove(before));
+                last.truncate(KEPT_TROUBLES - 1);
+                last.insert(0, trouble.clone());
             }
-            (Some(trouble), _) => *last = Some(trouble.clone()),
-            (None, _) => {}
         }
         Err(telling.unwrap_or_else(|| {
             let place = "no endpoint".to_owned();
@@ -359,7 +365,7 @@ impl Client {
         }
         let timeout = self.policy.timeout.min(bounds.left());
         if timeout.is_zero() {
-            return Err(endpoint.trouble(asked, What::Timeout { place, after: timeout }));
+            return Err(endpoint.trouble(asked, What::Cancelled));
         }
         self.tell(&Notice::Asking { place: &place, asked });
         let answer = attempt(endpoint, timeout);
@@ -411,7 +417,11 @@ fn weight(trouble: &Trouble, timeout: Duration) -> u8 {
 
 /// Whether a request got less time than requests usually have, because whoever asked had no more.
 fn is_cut_off(trouble: &Trouble, timeout: Duration) -> bool {
-    matches!(*trouble.what, What::Timeout { after, .. } if after < timeout)
+    match *trouble.what {
+        What::Cancelled => true,
+        What::Timeout { after, .. } => after < timeout,
+        _ => false,
+    }
 }
 
 /// Whether a trouble may be because several questions came at once.

@@ -23,8 +23,8 @@ pub struct Trouble {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum What {
-    /// Whoever asked does not want to know any more.
-    #[error("the question was given up")]
+    /// Whoever asked does not want to know any more, or has no time left.
+    #[error("the question was given up before it was answered")]
     Cancelled,
     /// There is no such host.
     #[error("cannot find {place}: no such host")]
