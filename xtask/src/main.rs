@@ -9,6 +9,7 @@ mod check;
 mod contracts;
 mod fuzz;
 mod guests;
+mod integration;
 mod testdata;
 mod tidy;
 mod vectors;
@@ -33,6 +34,9 @@ Commands:
   guests             builds the programs of guests/ into target/guests/{mips64,riscv64}/NAME.elf
   guests --update    and stores the MIPS64 ones in guests/elf/, from where the command line embeds them
   guests --check     and says whether the stored ones are the same, byte for byte
+  integration [--record]
+                     fetching from a real geth and a real anvil, which it gets with Go and npm; and
+                     keeps what geth answers in testdata/nodes/, for the tests that need no node
   fixtures DIR       makes testdata/transactions/ of the chain data in DIR
   soak [--steps N] [--seed S] [--over states|programs|runs|all]
                      steps on the reference and on our contract, until they differ: of random states,
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         ["guests", ref options @ ..] => guests::run(options),
         ["fixtures", source] => fixtures(source),
         ["fuzz", ref options @ ..] => fuzz::run(options),
+        ["integration", ref options @ ..] => integration::run(options),
         ["soak", ref options @ ..] => contracts::soak(options),
         ["testdata", ref options @ ..] => testdata::run(options),
         ["tidy"] => tidy::run(),

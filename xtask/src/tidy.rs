@@ -11,7 +11,7 @@ use crate::root;
 
 /// What each crate of the project may depend on within the project. Absence is the rule that
 /// matters: a crate exists because of what it must not know.
-const MAY_KNOW: [(&str, &[&str]); 19] = [
+const MAY_KNOW: [(&str, &[&str]); 22] = [
     ("keccak", &[]),
     ("memory", &["keccak"]),
     ("preimage", &["keccak"]),
@@ -40,9 +40,24 @@ const MAY_KNOW: [(&str, &[&str]); 19] = [
     ),
     ("kzg", &[]),
     ("onchain", &["keccak", "kzg", "machine", "preimage"]),
+    ("optimism-hints", &[]),
+    ("optimism-host", &["host", "keccak", "kzg", "optimism-hints", "preimage", "rpc"]),
+    ("rpc", &[]),
     (
         "cli",
-        &["host", "index", "jit", "keccak", "machine", "memory", "mips64", "onchain", "preimage"],
+        &[
+            "host",
+            "index",
+            "jit",
+            "keccak",
+            "machine",
+            "memory",
+            "mips64",
+            "onchain",
+            "optimism-host",
+            "preimage",
+            "rpc",
+        ],
     ),
     ("guests/bench", &["guest"]),
     ("guests/transactions", &["guest", "keccak", "preimage"]),

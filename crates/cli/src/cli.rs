@@ -13,8 +13,8 @@ use tribunal_jit::EngineKind;
 use tribunal_onchain::{Address, Artifact, Contract, Instance};
 
 use crate::commands::{
-    calldata, completions, convert, demo, exec, inspect, list, load_elf, prove, record, run,
-    sample, verify, witness,
+    calldata, completions, convert, demo, doctor, exec, host, inspect, list, load_elf, prove,
+    record, run, sample, verify, witness,
 };
 use crate::engines::Engines;
 use crate::failure::{Failure, Result, Statuses};
@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Calldata(calldata::Calldata),
     Inspect(inspect::Inspect),
     Convert(convert::Convert),
+    Host(host::Host),
+    Doctor(Box<doctor::Doctor>),
     Demo(demo::Demo),
     Completions(completions::Completions),
 }
@@ -72,13 +74,21 @@ fn cannon_command(arguments: &[OsString]) -> Option<&str> {
 
 /// Reads the command line.
 pub(crate) fn parse(arguments: Vec<OsString>) -> std::result::Result<Cli, clap::Error> {
-    Cli::try_parse_from(spell_out(arguments)).map_err(|mut error| {
+    Cli::try_parse_from(spell_out(as_host(arguments))).map_err(|mut error| {
         if error.kind() == ErrorKind::UnknownArgument {
             // The advice to put it behind --: there the host stands.
             error.remove(ContextKind::Suggested);
         }
         error
     })
+}
+
+/// op-challenger takes us for kona-host, whose first argument is the mode.
+fn as_host(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    if arguments.get(1).is_some_and(|first| first == "single") {
+        arguments.insert(1, "host".into());
+    }
+    arguments
 }
 
 /// Writes the flags of Cannon's commands with two dashes and their value behind an equals sign, as

@@ -1,7 +1,7 @@
 //! The `tribunal` command line.
 //!
-//! Knows arguments, terminals, files, exit statuses and the RPC of a node, and is the only crate that
-//! prints. What a state means, how a step is taken and where a preimage comes from, others know.
+//! Knows arguments, terminals, files and exit statuses, and is the only crate that prints. What a state
+//! means, how a step is taken and where a preimage comes from, others know.
 
 mod chain;
 mod cli;
@@ -14,6 +14,7 @@ mod input;
 mod interrupt;
 mod judge;
 mod logfmt;
+mod nodes;
 mod output;
 mod progress;
 mod running;
@@ -65,6 +66,8 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Calldata(command) => command.execute(),
         Command::Inspect(command) => command.execute(),
         Command::Convert(command) => command.execute(),
+        Command::Host(command) => command.execute(),
+        Command::Doctor(command) => command.execute(),
         Command::Demo(command) => command.execute(),
         Command::Completions(command) => command.execute().map(|()| 0),
     }

@@ -27,8 +27,14 @@ fn the_reference_is_what_help_says() {
         .filter_map(|line| line.split(' ').next())
         .filter(|command| *command != "help");
     let mut reference = format!("$ tribunal --help\n{overview}");
+    // What has commands of its own is told with them.
+    let commands = commands.flat_map(|command| match command {
+        "host" => vec!["host", "host single"],
+        command => vec![command],
+    });
     for command in commands {
-        let text = help(&[command, "--help"]);
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let text = help(&words);
         // Lines that clap leaves blank may hold spaces.
         let text: Vec<&str> = text.lines().map(str::trim_end).collect();
         write!(reference, "\n$ tribunal {command} --help\n{}\n", text.join("\n")).unwrap();

@@ -169,4 +169,12 @@ pub enum ServeFailure {
     /// The preimage channel broke.
     #[error("the program's preimage channel failed: {0}")]
     Preimages(#[source] ChannelError),
+    /// The program cannot be started, or not be waited for.
+    #[error("cannot run the program {name}: {source}")]
+    Program {
+        /// Its name.
+        name: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
 }

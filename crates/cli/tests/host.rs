@@ -1,0 +1,325 @@
+//! host: what op-challenger starts, against nodes that are in the test; and doctor, which looks at
+//! the same nodes.
+
+mod common;
+
+#[path = "../../optimism-host/tests/support/mod.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use support::{Asked, BlobApi, Node, Reply, beacon, bytes, read_packed_json, testdata};
+
+use common::*;
+
+/// The block that `transactions` judges.
+const BLOCK: &str = "op-sepolia-26207961";
+
+/// The facts of the block: its hash, what is claimed of its transactions, its header, its bytes.
+struct Block {
+    hash: String,
+    claim: String,
+    header: Vec<u8>,
+    encoded: Vec<u8>,
+}
+
+impl Block {
+    fn read() -> Self {
+        let preimages = read_packed_json(&testdata().join(format!("transactions/{BLOCK}.json.gz")));
+        let local = |ident: u8| preimages[format!("0x01{}{ident:02x}", "00".repeat(30))].clone();
+        let hash = local(1).as_str().unwrap().to_owned();
+        let header = bytes(&preimages[format!("0x02{}", &hash[4..])]);
+        let chain = testdata().join(format!("op-stack/{BLOCK}-holocene.json.gz"));
+        let chain = read_packed_json(&chain);
+        let transactions = chain["executing_payload"]["transactions"].as_array().unwrap();
+        let transactions = transactions.iter().map(bytes).map(|transaction| {
+            // Whatever has a type is a string within the list.
+            if transaction[0] >= 0xc0 { transaction } else { rlp(0x80, &transaction) }
+        });
+        let transactions = rlp(0xc0, &transactions.collect::<Vec<_>>().concat());
+        let encoded = rlp(0xc0, &[header.clone(), transactions, rlp(0xc0, &[])].concat());
+        Self { hash, claim: local(3).as_str().unwrap().to_owned(), header, encoded }
+    }
+
+    /// A node that has it.
+    fn node(self) -> Node {
+        Node::start(move |asked: &Asked| {
+            let digits = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
+            assert_eq!(asked.params, json!([self.hash]), "{}", asked.method);
+            match asked.method.as_str() {
+                "debug_getRawHeader" => Reply::result(digits(&self.header)),
+                "debug_getRawBlock" => Reply::result(digits(&self.encoded)),
+                other => Reply::lacks(other),
+            }
+        })
+    }
+}
+
+/// An RLP string or list, both longer than one byte or empty.
+fn rlp(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let length = payload.len().to_be_bytes();
+    let length = &length[length.iter().take_while(|byte| **byte == 0).count()..];
+    let head = match payload.len() {
+        short @ 0..=55 => vec![kind + short as u8],
+        _ => [&[kind + 55 + length.len() as u8][..], length].concat(),
+    };
+    [&head, payload].concat()
+}
+
+fn program() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests/elf/mips64/transactions.elf.gz")
+}
+
+/// The arguments that op-challenger passes to kona-host, in its order.
+fn challenger(block: &Block, node: &str, data: &Path) -> Vec<String> {
+    let zero = format!("0x{}", "00".repeat(32));
+    let mut arguments: Vec<String> = ["single"].map(str::to_owned).into();
+    for (flag, value) in [
+        ("--l1-node-address", node),
+        ("--l1-beacon-address", node),
+        ("--l2-node-address", node),
+        ("--l1-head", &block.hash),
+        ("--agreed-l2-head-hash", &zero),
+        ("--agreed-l2-output-root", &zero),
+        ("--claimed-l2-output-root", &block.claim),
+        ("--claimed-l2-block-number", "26207961"),
+    ] {
+        arguments.extend([flag.to_owned(), value.to_owned()]);
+    }
+    arguments.push("--server".into());
+    arguments.extend(["--data-dir".into(), data.to_str().unwrap().into()]);
+    arguments.extend(["--l2-chain-id".into(), "11155420".into()]);
+    arguments
+}
+
+/// Runs the program in the machine, with a host that has these arguments.
+fn exec(host: &[String]) -> Output {
+    let mut command = tribunal();
+    without_proxy(&mut command);
+    command.args(["exec", "--quiet"]).arg(program()).arg("--");
+    command.arg(env!("CARGO_BIN_EXE_tribunal")).args(host).output().unwrap()
+}
+
+fn without_proxy(command: &mut Command) {
+    for proxy in ["http_proxy", "https_proxy", "all_proxy"] {
+        command.env_remove(proxy).env_remove(proxy.to_uppercase());
+    }
+}
+
+#[test]
+fn a_program_is_answered_as_op_challenger_asks_for_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("preimages");
+    let block = Block::read();
+    let hash = block.hash.clone();
+    let node = Block::read().node();
+    let arguments = challenger(&block, &node.url, &data);
+
+    // As op-challenger runs a trace.
+    let state = directory.path().join("state.bin.gz");
+    let mut load = tribunal();
+    load.args(["load-elf", "--type", "multithreaded64-5", "--meta", "", "--path"]);
+    let elf = directory.path().join("transactions.elf");
+    std::fs::write(&elf, read(&program())).unwrap();
+    assert!(load.arg(&elf).arg("--out").arg(&state).status().unwrap().success());
+    let last = directory.path().join("final.bin.gz");
+    let mut run = tribunal();
+    without_proxy(&mut run);
+    run.arg("run").arg("--input").arg(&state).arg("--output").arg(&last).args(["--meta", ""]);
+    run.args(["--info-at", "%10000000", "--proof-at", "never", "--"]);
+    let output = run.arg(env!("CARGO_BIN_EXE_tribunal")).args(&arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let witness = succeed_in(directory.path(), ["witness", "--input", "final.bin.gz"]);
+    let witness: Value = serde_json::from_str(&witness).unwrap();
+    assert_eq!((&witness["exited"], &witness["exitCode"]), (&json!(true), &json!(0)));
+    assert_eq!(node.count(), 2, "a header and a block are all that was missing");
+
+    // What op-challenger reads: the marker, and digits under the rest of the key.
+    assert_eq!(std::fs::read_to_string(data.join("kvformat")).unwrap(), "directory");
+    let file = data.join(format!("02{}", &hash[4..6])).join(format!("{}.txt", &hash[6..]));
+    assert_eq!(std::fs::read_to_string(file).unwrap(), hex::encode(&block.header));
+
+    // Offline, from what was kept; kona-host's older names for the flags.
+    let offline: Vec<String> = arguments[7..]
+        .iter()
+        .map(|argument| match argument.as_str() {
+            "--agreed-l2-head-hash" => "--l2-head".into(),
+            "--agreed-l2-output-root" => "--l2-output-root".into(),
+            "--claimed-l2-output-root" => "--l2-claim".into(),
+            "--claimed-l2-block-number" => "--l2-block-number".into(),
+            "--data-dir" => "--db".into(),
+            other => other.to_owned(),
+        })
+        .collect();
+    let offline = [vec!["host".into(), "single".into()], offline].concat();
+    let output = exec(&offline);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(node.count(), 2);
+
+    // The same claim about another block's header: a verdict, and no failure of the host.
+    let wrong = offline.iter().map(|argument| match *argument == block.claim {
+        true => format!("0x{}", "11".repeat(32)),
+        false => argument.clone(),
+    });
+    let output = exec(&wrong.collect::<Vec<_>>());
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+}
+
+#[test]
+fn a_node_that_fails_is_an_error_and_no_verdict() {
+    let directory = tempfile::tempdir().unwrap();
+    let block = Block::read();
+    let node = Node::start(|_| Reply::Http("500 Internal Server Error", "", "out of order"));
+    let url = node.url.replacen("//", "//user:secret@", 1);
+    let mut arguments = challenger(&block, &url, directory.path());
+    arguments.extend(["--deadline".into(), "1".into()]);
+    let output = exec(&arguments);
+    let error = stderr(&output);
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    assert!(error.contains(&format!("l2-block-header {}", block.hash)), "{error}");
+    assert!(error.contains(&format!("{} answers with HTTP status 500", node.url)), "{error}");
+    assert!(error.contains("it says: out of order"), "{error}");
+    assert!(!error.contains("secret"), "{error}");
+}
+
+/// kona-host's own table of what belongs together, and ours.
+#[test]
+fn flags_belong_together_as_kona_hosts_do() {
+    let zero = "0".repeat(64);
+    let single = |arguments: &[&str]| {
+        // Without descriptors: whatever is right fails at the first of them.
+        let closed = "exec \"$0\" \"$@\" 3<&- 4>&- 5<&- 6>&-";
+        let mut command = Command::new("sh");
+        command.args(["-c", closed, env!("CARGO_BIN_EXE_tribunal"), "host", "single"]);
+        for variable in ["L1_HEAD", "DATA_DIR", "L2_CHAIN_ID", "L1_NODE_ADDRESS"] {
+            command.env_remove(variable);
+        }
+        command.current_dir(tempfile::tempdir().unwrap().keep());
+        command.args(["--l1-head", &zero, "--l2-head", &zero, "--l2-output-root", &zero]);
+        command.args(["--l2-claim", &zero, "--l2-block-number", "0"]).args(arguments);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        stderr(&output)
+    };
+    let url = "http://127.0.0.1:1";
+    let online = ["--l1-node-address", url, "--l2-node-address", url, "--l1-beacon-address", url];
+    for arguments in [
+        &["--server", "--l2-chain-id", "0", "--data-dir", "dummy"][..],
+        &["--server", "--l2-chain-id", "0", "--data-dir", "dummy", "--data-format", "file"],
+        &[&online[..], &["--server", "--l2-chain-id", "0"]].concat(),
+        &["--server", "--l2-chain-id", "0", "--l1", url, "--l2", url, "--beacon", url],
+    ] {
+        let error = single(arguments);
+        assert!(error.contains("file descriptor 3 cannot be used"), "{arguments:?}: {error}");
+        assert!(error.contains("tribunal exec PROGRAM -- tribunal host single"), "{error}");
+    }
+    for (arguments, says) in [
+        (&["--server", "--native", "--l2-chain-id", "0"][..], "cannot be used with"),
+        (&["--l2-chain-id", "0", "--rollup-config-path", "x", "--server"], "cannot be used with"),
+        (&["--server", "--data-dir", "dummy"], "--l2-chain-id"),
+        (&["--l2-chain-id", "0", "--data-dir", "dummy"], "<--native|--server>"),
+        (&["--server", "--l2-chain-id", "0"], "neither a data directory nor all the nodes"),
+        (
+            &["--l1", url, "--server", "--l2-chain-id", "0", "--db", "x"],
+            "not all: --l1-beacon-address, --l2-node-address",
+        ),
+        (&["--server", "--l2-chain-id", "0", "--db", "x", "--data-format", "rocksdb"], "rocksdb"),
+        (&["--server", "--rollup-cfg", "nowhere", "--db", "x"], "cannot read nowhere"),
+        (&["--server", "--l2-chain-id", "0", "--db", "x", "--", "program"], "cannot be used with"),
+        (&["--native", "--l2-chain-id", "0", "--db", "x"], "no OP Stack program of its own yet"),
+        (
+            &["--server", "--l2-chain-id", "0", "--l1", "x", "--l2", url, "--beacon", url],
+            "URL of --l1-node-address begins neither with http:// nor with https://",
+        ),
+    ] {
+        let error = single(arguments);
+        assert!(error.contains(says), "{arguments:?}: {error}");
+    }
+}
+
+/// A program of this machine, started with the flags in the environment. It asks for the number of
+/// the claimed block, and its verdict is the status.
+#[cfg(unix)]
+#[test]
+fn a_native_program_is_run_and_its_verdict_is_the_status() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("rollup.json");
+    std::fs::write(&config, r#"{"l2_chain_id":77}"#).unwrap();
+    let zeroes = "\\000".repeat(30);
+    let script = format!(
+        "printf '\\001{zeroes}\\004' >&6; \
+         got=$(head -c 16 <&5 | od -An -tx1 | tr -d ' \\n'); \
+         [ $got = 00000000000000080000000000000102 ] || exit 9; \
+         printf '\\001{zeroes}\\005' >&6; \
+         got=$(head -c 16 <&5 | od -An -tx1 | tr -d ' \\n'); \
+         [ $got = 00000000000000080000000000000000 ] || exit 8; \
+         printf '\\001{zeroes}\\006' >&6; \
+         got=$(head -c 26 <&5 | tail -c 18); [ \"$got\" = '{{\"l2_chain_id\":77}}' ] || exit 7; \
+         printf '\\000\\000\\000\\003a b' >&4; head -c 1 <&3 >/dev/null; exit "
+    );
+    let hash = format!("0x{}", "22".repeat(32));
+    for (status, ends) in [("0", 0), ("1", 1), ("2", 2)] {
+        let mut command = tribunal();
+        for name in
+            ["L1_HEAD", "AGREED_L2_HEAD_HASH", "AGREED_L2_OUTPUT_ROOT", "CLAIMED_L2_OUTPUT_ROOT"]
+        {
+            command.env(name, &hash);
+        }
+        command.env("CLAIMED_L2_BLOCK_NUMBER", "258").env("ROLLUP_CONFIG_PATH", &config);
+        command.env("DATA_DIR", directory.path().join("data"));
+        command.args(["host", "single", "--native", "--quiet", "--", "sh", "-c"]);
+        let output = command.arg(format!("{script}{status}")).output().unwrap();
+        assert_eq!(output.status.code(), Some(ends), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn doctor_tells_what_is_amiss() {
+    let doctor = |arguments: &[&str]| {
+        let mut command = tribunal();
+        without_proxy(&mut command);
+        command.arg("doctor").args(arguments).output().unwrap()
+    };
+    let plain = doctor(&[]);
+    assert_eq!(plain.status.code(), Some(0), "{}{}", stdout(&plain), stderr(&plain));
+    assert!(stdout(&plain).starts_with("this machine\n  "), "{}", stdout(&plain));
+
+    let directory = tempfile::tempdir().unwrap();
+    let good = Node::start(beacon(BlobApi::Blobs));
+    let bad = Node::start(|_| Reply::Http("401 Unauthorized", "", "who are you?"));
+    let program = program();
+    let output = doctor(&[
+        "--json",
+        "--l1-beacon-address",
+        &good.url,
+        "--l1-node-address",
+        &bad.url,
+        "--data-dir",
+        directory.path().join("new").to_str().unwrap(),
+        "--program",
+        program.to_str().unwrap(),
+        "--prestate",
+        &"0".repeat(64),
+    ]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let lines: Vec<Value> = serde_json::from_str(&stdout(&output)).unwrap();
+    let of = |subject: &str| {
+        let found = lines.iter().find(|line| line["subject"].as_str().unwrap().contains(subject));
+        found.unwrap_or_else(|| panic!("nothing on {subject}: {lines:?}")).clone()
+    };
+    assert_eq!(of(&format!("l1-beacon {}", good.url))["grade"], "good");
+    let node = of(&format!("l1-node {}", bad.url));
+    assert_eq!(node["grade"], "bad");
+    assert!(node["text"].as_str().unwrap().contains("who are you?"), "{node}");
+    assert!(node["advice"].is_string());
+    let prestate = of("transactions.elf.gz");
+    assert_eq!(prestate["grade"], "bad");
+    assert!(prestate["text"].as_str().unwrap().contains("its state hash is 0x03"), "{prestate}");
+    assert_eq!(of("data directory")["grade"], "good");
+    assert!(!directory.path().join("new").exists(), "doctor makes nothing");
+
+    let output = doctor(&["--l2-node-address", "ftp://x"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}

@@ -1,0 +1,78 @@
+//! What a run is started with: the local inputs of a program.
+
+use tribunal_keccak::Hash;
+use tribunal_preimage::Key;
+
+/// The inputs of a run of a program over one L2 chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// The L1 block where derivation ends.
+    pub l1_head: Hash,
+    /// The L2 block that is agreed upon. No input of the program, but what the agreed output is of.
+    pub agreed_l2_head: Hash,
+    /// The output root of that block.
+    pub agreed_l2_output: Hash,
+    /// The output root that is claimed.
+    pub claimed_l2_output: Hash,
+    /// The number of the L2 block it is claimed for.
+    pub claimed_l2_block: u64,
+    /// The id of the L2 chain; without, the program is given 0 and the configurations decide.
+    pub l2_chain_id: Option<u64>,
+    /// The configuration of the rollup, as JSON.
+    pub rollup_config: Option<Vec<u8>>,
+    /// The configuration of the L1 chain, as JSON.
+    pub l1_config: Option<Vec<u8>>,
+}
+
+impl Boot {
+    /// The local preimages, as kona numbers them. On chain only the first five exist.
+    pub fn preimages(&self) -> Vec<(Key, Vec<u8>)> {
+        let mut inputs = vec![
+            (1, self.l1_head.to_vec()),
+            (2, self.agreed_l2_output.to_vec()),
+            (3, self.claimed_l2_output.to_vec()),
+            (4, self.claimed_l2_block.to_be_bytes().to_vec()),
+            (5, self.l2_chain_id.unwrap_or(0).to_be_bytes().to_vec()),
+        ];
+        inputs.extend(self.rollup_config.clone().map(|config| (6, config)));
+        inputs.extend(self.l1_config.clone().map(|config| (7, config)));
+        inputs.into_iter().map(|(ident, data)| (Key::local(ident), data)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_have_the_numbers_and_widths_that_programs_expect() {
+        let boot = Boot {
+            l1_head: [1; 32],
+            agreed_l2_head: [9; 32],
+            agreed_l2_output: [2; 32],
+            claimed_l2_output: [3; 32],
+            claimed_l2_block: 258,
+            l2_chain_id: Some(10),
+            rollup_config: None,
+            l1_config: None,
+        };
+        let number = |number: u64| number.to_be_bytes().to_vec();
+        assert_eq!(
+            boot.preimages(),
+            [
+                (Key::local(1), vec![1; 32]),
+                (Key::local(2), vec![2; 32]),
+                (Key::local(3), vec![3; 32]),
+                (Key::local(4), number(258)),
+                (Key::local(5), number(10)),
+            ]
+        );
+        let rollup_config = Some(b"{}".to_vec());
+        let l1_config = Some(b"[]".to_vec());
+        let boot = Boot { l2_chain_id: None, rollup_config, l1_config, ..boot };
+        let inputs = boot.preimages();
+        assert_eq!(inputs[4], (Key::local(5), number(0)));
+        assert_eq!(inputs[5], (Key::local(6), b"{}".to_vec()));
+        assert_eq!(inputs[6], (Key::local(7), b"[]".to_vec()));
+    }
+}

@@ -1,0 +1,23 @@
+//! Where the preimages of OP Stack programs come from: the nodes of an L1 and of an L2 chain.
+//!
+//! Knows what each hint of kona's and op-program's clients asks for, which questions to which nodes
+//! bring it, and what hash an answer must have; nothing that has another one reaches a store. Knows
+//! no pipes, no store's inside, no virtual machine, and prints nothing.
+
+mod beacon;
+mod blob;
+mod boot;
+mod chain;
+mod failure;
+mod fetcher;
+mod header;
+mod output;
+mod precompile;
+mod rebuild;
+mod survey;
+mod trie;
+
+pub use boot::Boot;
+pub use fetcher::{Fetcher, Nodes, Options};
+pub use output::output_preimage;
+pub use survey::{Finding, Grade, survey_beacon, survey_l1, survey_l2};
