@@ -419,7 +419,6 @@ fn what_is_in_the_wrong_place_is_told() {
         ("sample --input=exit.elf --at=@folder", 2, "cannot read folder"),
         ("sample --input=exit.elf --check=0", 2, "'0' for '--check <N>'"),
         ("sample --input=exit.elf --at=0 --index=binary", 2, "cannot read binary"),
-        ("inspect folder", 2, "folder is a directory, but not an index"),
         ("inspect object.json", 2, "object.json is not a proof"),
         ("calldata folder", 2, "cannot read folder"),
         ("demo --dir=binary", 2, "binary is not a directory"),

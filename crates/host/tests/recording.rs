@@ -110,9 +110,10 @@ fn every_damage_is_noticed() {
             bytes[place] ^= 1 << bit;
             match read(&bytes) {
                 Err(_) => {}
-                // Of the header of gzip, a flag, the time and the system say nothing.
+                // Of the header of gzip, a flag, the time and the system say nothing, nor do the bits
+                // that fill a byte behind the head of a block.
                 Ok(recording) => {
-                    assert!((19..26).contains(&place), "{place}");
+                    assert!((19..26).contains(&place) || place == 29, "{place}");
                     assert_eq!(recording, read(&whole).unwrap());
                 }
             }

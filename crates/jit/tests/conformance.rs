@@ -71,6 +71,30 @@ fn pairs_that_are_taken_together_run_as_on_the_reference() {
     }
 }
 
+/// Parts of a word, stored from or loaded into the register that was computed just before.
+#[test]
+fn parts_of_a_fresh_register_run_as_on_the_reference() {
+    const SRAV: u32 = 0x07;
+    const PARTS: [u32; 8] = [0x1a, 0x1b, 0x22, 0x26, 0x2a, 0x2c, 0x2d, 0x2e];
+    for part in PARTS {
+        for (offset, base) in (0..16).flat_map(|offset| [(offset, 29), (offset, 25)]) {
+            let words = [special(SRAV, 9, 10, 8, 0), immediate(part, base, 8, offset % 8), NOP];
+            let mut state = before(0x1000, &words);
+            state.memory.write(0x2000, &(0..32).collect::<Vec<u8>>());
+            let thread = state.left.top_mut().unwrap();
+            thread.registers[base as usize] = 0x2000 + u64::from(offset / 8) * 3;
+            thread.registers[10] = 0x8765_4321;
+            let mut reference = Mips64::new(state.clone());
+            let mut compiled = compiler(state, Options { warm: 0, ..Options::default() });
+            let host = &mut RecordingHost::default();
+            reference.run(2, StopOn::Nothing, host).unwrap();
+            compiled.run(2, StopOn::Nothing, host).unwrap();
+            let what = format!("{part:#x}, {offset} behind {base}");
+            assert_eq!(reference.witness(), compiled.witness(), "{what}");
+        }
+    }
+}
+
 /// A loop that is laid out several times and stores into its own instructions, from the delay slot
 /// and from elsewhere, in any round.
 #[test]

@@ -401,6 +401,7 @@ impl Translator<'_> {
     /// `rdx` = the address, `rax` = the address rounded down to the word
     fn align(&mut self, address: u8, double: bool) {
         let mask = if double { -8 } else { -4 };
+        self.fresh = [None; 2];
         dynasm!(self.code ; .arch x64 ; mov rdx, Rq(address));
         self.move_host(RAX, address);
         dynasm!(self.code ; .arch x64 ; and rax, BYTE mask);
