@@ -12,7 +12,8 @@ use tribunal_jit::EngineKind;
 use tribunal_onchain::{Artifact, Contract, Instance};
 
 use crate::commands::{
-    calldata, completions, demo, exec, inspect, list, load_elf, prove, run, sample, verify, witness,
+    build, calldata, completions, demo, exec, inspect, list, load_elf, new, prove, run, sample,
+    test, verify, witness,
 };
 use crate::engines::Engines;
 use crate::failure::{Failure, Result, Statuses};
@@ -46,6 +47,9 @@ pub(crate) enum Command {
     Verify(verify::Verify),
     Calldata(calldata::Calldata),
     Inspect(inspect::Inspect),
+    New(new::New),
+    Build(build::Build),
+    Test(test::Test),
     Demo(demo::Demo),
     Completions(completions::Completions),
 }

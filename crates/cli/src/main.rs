@@ -33,6 +33,10 @@ use crate::cli::{Cli, Command};
 use crate::failure::{Result, Statuses};
 
 fn main() -> ExitCode {
+    // Cargo starts this executable in the place of the compiler where programs are built.
+    if let Some(code) = tribunal_build::stand_in() {
+        return code;
+    }
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let statuses = cli::statuses(&arguments);
     let cli = match cli::parse(arguments) {
@@ -62,6 +66,9 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Verify(command) => command.execute(),
         Command::Calldata(command) => command.execute(),
         Command::Inspect(command) => command.execute(),
+        Command::New(command) => command.execute().map(|()| 0),
+        Command::Build(command) => command.execute().map(|()| 0),
+        Command::Test(command) => command.execute(),
         Command::Demo(command) => command.execute(),
         Command::Completions(command) => command.execute().map(|()| 0),
     }
