@@ -71,7 +71,7 @@ impl Crate {
     /// The same command with nothing in it that says where the crate is.
     fn rewrite(&self, arguments: Vec<OsString>) -> Vec<OsString> {
         let identity = self.identity(&arguments);
-        let mut rewritten = Vec::with_capacity(arguments.len() + 3);
+        let mut rewritten = Vec::with_capacity(arguments.len() + 4);
         let mut rest = arguments.into_iter().peekable();
         while let Some(argument) = rest.next() {
             let is_metadata = |next: &OsString| next.to_string_lossy().starts_with("metadata=");
@@ -85,6 +85,8 @@ impl Crate {
                 rewritten.push(argument);
             }
         }
+        // What the compiler has to say of the code names it by its place.
+        rewritten.push("--remap-path-scope=object".into());
         // Of several names for a path the last one counts.
         let place = format!("/{}-{}", self.name, self.version);
         rewritten.push(renamed(&self.here, "/workspace"));
