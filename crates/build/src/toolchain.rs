@@ -8,8 +8,6 @@ use std::process::Command;
 /// The compiler that a folder's `rust-toolchain.toml`, or whoever overrides it, chooses.
 #[derive(Clone, Debug)]
 pub struct Toolchain {
-    /// Where it is installed.
-    sysroot: PathBuf,
     /// What it says of itself: `rustc 1.95.0 (59807616e 2026-04-14)`.
     version: String,
 }
@@ -67,12 +65,7 @@ impl Toolchain {
         if !library.join("core/Cargo.toml").exists() {
             return Err(ToolchainError::NoSource { library });
         }
-        Ok(Self { sysroot, version: ask(directory, &["--version"])? })
-    }
-
-    /// Where it is installed.
-    pub fn sysroot(&self) -> &Path {
-        &self.sysroot
+        Ok(Self { version: ask(directory, &["--version"])? })
     }
 
     /// What the compiler says of itself.

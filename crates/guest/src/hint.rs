@@ -5,7 +5,6 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Write as _;
 
 use crate::Hash;
 
@@ -146,10 +145,15 @@ impl Hint<'_> {
         text.push_str(name);
         text.push_str(" 0x");
         for byte in data {
-            let _ = write!(text, "{byte:02x}");
+            text.push(digit(byte >> 4));
+            text.push(digit(byte & 0x0f));
         }
         text
     }
+}
+
+fn digit(nibble: u8) -> char {
+    char::from(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 })
 }
 
 #[cfg(test)]

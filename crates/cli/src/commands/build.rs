@@ -122,13 +122,19 @@ impl Report {
             let _ = writeln!(text, "  prestate  0x{}", hex::encode(prestate.hash.0));
         }
         let _ = writeln!(text, "  size      {}", Bytes(self.bytes));
-        let _ = writeln!(text, "  program   {}", self.elf.display());
+        let _ = writeln!(text, "  program   {}", from_here(&self.elf).display());
         if let Some(prestate) = &self.prestate {
-            let _ = writeln!(text, "  state     {}", prestate.state.display());
+            let _ = writeln!(text, "  state     {}", from_here(&prestate.state).display());
         }
         let _ = writeln!(text, "  compiler  {}", self.compiler);
         text
     }
+}
+
+/// A path as a person here would write it.
+fn from_here(path: &Path) -> &Path {
+    let here = std::env::current_dir().ok();
+    here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path)
 }
 
 /// A program that can be built.

@@ -85,16 +85,16 @@ fn open(key: Key) -> Result<u64, OracleError> {
 }
 
 /// Writes all of `room`.
-fn read_exact(room: &mut [MaybeUninit<u8>], field: Field) -> Result<(), ChannelError> {
-    let mut done = 0;
-    while done < room.len() {
-        match sys::read_into(PREIMAGES, &mut room[done..]) {
-            // A machine that claims more than there was room for is not believed.
-            Ok(count) if count > 0 => done += count.min(room.len() - done),
-            Ok(_) => {
-                let expected = room.len() as u64;
-                return Err(ChannelError::Ended { field, done: done as u64, expected });
+fn read_exact(mut room: &mut [MaybeUninit<u8>], field: Field) -> Result<(), ChannelError> {
+    let expected = room.len();
+    while !room.is_empty() {
+        match sys::read_into(PREIMAGES, room) {
+            Ok(0) => {
+                let done = (expected - room.len()) as u64;
+                return Err(ChannelError::Ended { field, done, expected: expected as u64 });
             }
+            // A machine that claims more than there was room for is not believed.
+            Ok(count) => room = room.get_mut(count..).unwrap_or_default(),
             Err(errno) => return Err(failed(errno)),
         }
     }
