@@ -9,8 +9,12 @@
 //!
 //! `UPDATE_BOOK=1 cargo test -p tribunal --test book` writes what really comes into the pages.
 //!
+//! `BOOK_PAGE=tutorial` follows that page alone.
+//!
 //! Programs are built here, so the component rust-src has to be installed, as `rust-toolchain.toml`
 //! asks for: `rustup component add rust-src`.
+
+mod common;
 
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
@@ -120,6 +124,7 @@ impl Session {
         for name in ["guests", "testdata"] {
             symlink(root().join(name), directory.path().join(name)).unwrap();
         }
+        common::share_builds(directory.path());
         Self { directory, script: String::new(), commands: Vec::new() }
     }
 
@@ -216,7 +221,10 @@ fn follow(page: &Path) -> (Vec<String>, String) {
 #[test]
 fn what_the_book_shows_is_what_comes() {
     let mut complaints = Vec::new();
-    for page in pages() {
+    let only = std::env::var("BOOK_PAGE").ok();
+    let wanted =
+        |page: &PathBuf| only.as_ref().is_none_or(|name| page.ends_with(format!("{name}.md")));
+    for page in pages().into_iter().filter(wanted) {
         let (found, now) = follow(&page);
         if !found.is_empty() && std::env::var_os("UPDATE_BOOK").is_some() {
             std::fs::write(&page, now).unwrap();

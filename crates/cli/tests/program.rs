@@ -11,7 +11,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::{names, stderr, stdout, tribunal};
+use common::{names, share_builds, stderr, stdout, tribunal};
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -56,6 +56,7 @@ fn a_program_is_the_same_bytes_wherever_it_is_built() {
     let directory = tempfile::tempdir().unwrap();
     let one = directory.path().join("one");
     fs::create_dir(&one).unwrap();
+    share_builds(&one);
     let made = clean(&one).args(["new", "words"]).output().unwrap();
     assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
     let words = one.join("words");
@@ -107,11 +108,70 @@ fn a_program_is_the_same_bytes_wherever_it_is_built() {
         assert!(!found, "the program says that it was built with {name}");
     }
 
+    each_reason_not_to_decide_has_its_status(&words);
+}
+
+/// A program that ends as its local input says, and a test of it that only holds in the machine.
+const ENDS: [(&str, &str); 2] = [
+    (
+        "src/lib.rs",
+        r#"//! Ends as it is told.
+#![no_std]
+extern crate alloc;
+use tribunal_guest::{Error, Key, Malformed, Oracle, Preimages as _, Verdict};
+/// The program.
+pub fn run<O: Oracle>(oracle: &mut O) -> Result<Verdict, Error> {
+    match oracle.local_number(1)? {
+        1 => Ok(Verdict::Wrong),
+        2 => panic!("on purpose"),
+        4 => Ok(Verdict::from_claim(alloc::vec::Vec::<u8>::with_capacity(1 << 50).is_empty())),
+        5 => Err(Malformed::new("input", "on purpose").into()),
+        6 => Ok(oracle.preimage(Key::from_bytes([0; 32])).map(|_| Verdict::Holds)?),
+        _ => Ok(Verdict::from_claim(cfg!(target_os = "none"))),
+    }
+}
+"#,
+    ),
+    (
+        "tests/program.rs",
+        r#"//! Holds in the machine only.
+use tribunal_guest::{ExitStatus, run_program, testing::Store};
+#[test]
+fn it_runs_in_the_machine() {
+    let store = Store::new().with_local(1, 0u64.to_be_bytes());
+    assert_eq!(run_program!(words::run, store), ExitStatus::HOLDS);
+}
+"#,
+    ),
+];
+
+fn each_reason_not_to_decide_has_its_status(words: &Path) {
+    for (name, text) in ENDS {
+        fs::write(words.join(name), text).unwrap();
+    }
     // A test that fails is an answer.
-    fs::copy(words.join("inputs/wrong.json"), words.join("inputs/holds.json")).unwrap();
-    let failed = clean(&words).args(["test", "--native", "--quiet"]).output().unwrap();
-    assert_eq!(failed.status.code(), Some(1), "{}", stderr(&failed));
-    assert!(stdout(&failed).contains("test result: FAILED. 2 passed; 1 failed"));
+    for (place, status) in [("--vm", 0), ("--native", 1)] {
+        let tested = clean(words).args(["test", place, "--quiet"]).output().unwrap();
+        assert_eq!(tested.status.code(), Some(status), "{place}: {}", stderr(&tested));
+    }
+    for (end, message) in [
+        (0, ""),
+        (1, ""),
+        (2, "error: the program panicked at /words-0.1.0/src/lib.rs:9:14:\non purpose\n"),
+        (4, "error: the program is out of memory: there are no 1125899906842624 bytes more\n"),
+        (5, "error: the input is malformed: on purpose\n"),
+        (6, "error: no answer of the host: the program asked for 0x0000"),
+    ] {
+        let store = words.join("inputs/end.json");
+        fs::write(&store, format!("{{\"0x01{:062x}\": \"0x{end:016x}\"}}", 1)).unwrap();
+        let run = clean(words)
+            .args(["exec", "--quiet", "target/fpvm/mips64/words.elf", "--preimages"])
+            .arg(&store)
+            .output()
+            .unwrap();
+        assert_eq!(run.status.code(), Some(end), "{}", stderr(&run));
+        assert!(stderr(&run).starts_with(message), "{end}: {}", stderr(&run));
+    }
 }
 
 #[test]

@@ -25,3 +25,19 @@ pub fn show(level: LevelFilter) {
     let _ = log::set_logger(&Lines);
     log::set_max_level(level);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_below_the_level_is_not_asked_for_and_nobody_replaces_the_logger() {
+        show(LevelFilter::Info);
+        assert_eq!(log::max_level(), LevelFilter::Info);
+        assert!(log::log_enabled!(log::Level::Info) && !log::log_enabled!(log::Level::Debug));
+        show(LevelFilter::Off);
+        assert!(!log::log_enabled!(log::Level::Error));
+        // The logger stays ours: another one is refused.
+        assert!(log::set_logger(&Lines).is_err());
+    }
+}

@@ -180,3 +180,36 @@ fn nodes_that_lead_nowhere_or_in_circles_are_malformed() {
     assert_eq!(walk(&hash, &[0x11; 3], |_| Ok::<_, Malformed>(&node)), Ok(None));
     assert_eq!(get(&mut Store::new(), &EMPTY_ROOT, b"x"), Ok(None));
 }
+
+#[test]
+fn damaged_bytes_are_an_error_or_something_else_but_no_panic() {
+    let store = recorded();
+    let mut random = 88_172_645_463_325_252u64;
+    let mut next = || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random as usize
+    };
+    let mut refused = 0;
+    for key in store.keys() {
+        let data = store.get(key).unwrap().to_vec();
+        for _ in 0..2_000 {
+            let mut damaged = data.clone();
+            for _ in 0..=next() % 3 {
+                let (at, bit) = (next() % damaged.len(), next() % 8);
+                damaged[at] ^= 1 << bit;
+            }
+            damaged.truncate(damaged.len() - next() % 2);
+            let hash = [0x11; 32];
+            let found = walk(&hash, &[0x42; 32], |asked| match *asked == hash {
+                true => Ok(damaged.clone()),
+                false => Err(Malformed::new("test", "enough")),
+            });
+            refused += u32::from(found.is_err());
+            let _ = Header::decode(&damaged);
+            let _ = tribunal_guest::Account::decode(&damaged);
+        }
+    }
+    assert!(refused > 10_000, "{refused}");
+}
