@@ -205,6 +205,7 @@ pub fn run<E: Error + 'static>(
     }
 }
 
+#[allow(clippy::print_stdout, clippy::print_stderr, reason = "a test speaks through its harness")]
 fn run_in_machine(machine: &Path, name: &str, store: &Store) -> ExitStatus {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let programs = std::env::var_os(PROGRAMS).map(PathBuf::from).unwrap_or_default();

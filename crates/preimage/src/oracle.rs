@@ -186,7 +186,8 @@ mod tests {
         assert_eq!(oracle.beginning(key, &mut buffer), Ok(3));
         assert_eq!(buffer, [1, 2]);
         let mut buffer = [9; 4];
-        assert_eq!((&mut oracle).beginning(key, &mut buffer), Ok(3));
+        // Through a reference, too.
+        assert_eq!(Oracle::beginning(&mut &mut oracle, key, &mut buffer), Ok(3));
         assert_eq!(buffer, [1, 2, 3, 9]);
         oracle.beginning(Key::sha256_of(b"other"), &mut buffer).unwrap_err();
     }

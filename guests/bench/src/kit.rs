@@ -92,16 +92,29 @@ pub fn kit<O: Oracle>(oracle: &mut O) -> Result<Verdict, Error> {
         Ok(())
     })?;
 
-    measured(oracle, "churn, our heap", churn::COUNT, |_| Ok(churn::run(&Ours)))?;
-    measured(oracle, "churn, talc", churn::COUNT, |_| Ok(churn::run(&Talc::new())))?;
-    measured(oracle, "churn, buddy", churn::COUNT, |_| Ok(churn::run(&Buddy::new())))?;
-    measured(oracle, "growth, our heap", grow::COUNT, |_| Ok(grow::run(&Ours)))?;
-    measured(oracle, "growth, talc", grow::COUNT, |_| Ok(grow::run(&Talc::new())))?;
-    measured(oracle, "growth, buddy", grow::COUNT, |_| Ok(grow::run(&Buddy::new())))?;
-    measured(oracle, "large blocks, our heap", large::COUNT, |_| Ok(large::run(&Ours)))?;
-    measured(oracle, "large blocks, talc", large::COUNT, |_| Ok(large::run(&Talc::new())))?;
-    measured(oracle, "large blocks, buddy", large::COUNT, |_| Ok(large::run(&Buddy::new())))?;
+    allocated(oracle, "churn, our heap", churn::COUNT, || churn::run(&Ours))?;
+    allocated(oracle, "churn, talc", churn::COUNT, || churn::run(&Talc::new()))?;
+    allocated(oracle, "churn, buddy", churn::COUNT, || churn::run(&Buddy::new()))?;
+    allocated(oracle, "growth, our heap", grow::COUNT, || grow::run(&Ours))?;
+    allocated(oracle, "growth, talc", grow::COUNT, || grow::run(&Talc::new()))?;
+    allocated(oracle, "growth, buddy", grow::COUNT, || grow::run(&Buddy::new()))?;
+    allocated(oracle, "large blocks, our heap", large::COUNT, || large::run(&Ours))?;
+    allocated(oracle, "large blocks, talc", large::COUNT, || large::run(&Talc::new()))?;
+    allocated(oracle, "large blocks, buddy", large::COUNT, || large::run(&Buddy::new()))?;
     Ok(Verdict::Holds)
+}
+
+/// Has an allocator do its work between two hints.
+fn allocated<O: Oracle>(
+    oracle: &mut O,
+    name: &str,
+    count: u64,
+    work: impl FnOnce(),
+) -> Result<(), Error> {
+    measured(oracle, name, count, |_| {
+        work();
+        Ok(())
+    })
 }
 
 /// Does something `count` times between two hints.
