@@ -40,7 +40,7 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
 /// Builds all executables of one program for the MIPS64 machine, with `variables` in the
 /// environment, and returns the folder they are in.
 pub(crate) fn build_for_mips64(program: &str, variables: &[(&str, &str)]) -> Result<PathBuf> {
-    let built = compile(&[program.to_owned()], &[Target::Mips64], variables)?;
+    let built = compile(program, &[Target::Mips64], variables)?;
     let folder = built.first().and_then(|built| built.path.parent());
     folder.map(Path::to_path_buf).with_context(|| format!("{program} has no executable"))
 }
@@ -59,27 +59,27 @@ fn programs() -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// Each by itself: built together, the features that one of them asks of a crate would be in all.
 fn build(programs: &[String]) -> Result<()> {
-    for Built { program, target, path } in compile(programs, &Target::ALL, &[])? {
-        if !programs.contains(&program) {
-            continue;
+    for name in programs {
+        for Built { program, target, path } in compile(name, &Target::ALL, &[])? {
+            if program != *name {
+                continue;
+            }
+            let elf = fs::read(&path).with_context(|| format!("cannot read {path:?}"))?;
+            let path = elf_path(target, &program);
+            write(&path, &elf)?;
+            println!("{} {:>8} {}", sha256(&elf), elf.len(), shown(&path));
         }
-        let elf = fs::read(&path).with_context(|| format!("cannot read {path:?}"))?;
-        let path = elf_path(target, &program);
-        write(&path, &elf)?;
-        println!("{} {:>8} {}", sha256(&elf), elf.len(), shown(&path));
     }
     Ok(())
 }
 
-fn compile(
-    programs: &[String],
-    targets: &[Target],
-    variables: &[(&str, &str)],
-) -> Result<Vec<Built>> {
+/// Builds the executables of one program.
+fn compile(program: &str, targets: &[Target], variables: &[(&str, &str)]) -> Result<Vec<Built>> {
     let compile = Compile {
         directory: root(),
-        packages: programs.to_vec(),
+        packages: vec![program.to_owned()],
         targets: targets.to_vec(),
         target_dir: root().join("target/guests/build"),
         variables: variables.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
