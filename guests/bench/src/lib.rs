@@ -3,7 +3,7 @@
 //!
 //! The four are those of `bench/guest.c`, with the same check value for the same amount. How much
 //! there is to do is fixed when the program is built, because it is given nothing: all of it, or the
-//! part that `TRIBUNAL_BENCH_DIVISOR` says. A third program, [`kit`], does what programs do with
+//! part that `TRIBUNAL_BENCH_DIVISOR` says. A third program, [`kit()`], does what programs do with
 //! `tribunal-guest`, a little of each, and says where each begins. Knows nothing of clocks.
 #![no_std]
 
