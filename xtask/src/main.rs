@@ -28,6 +28,7 @@ Commands:
                      docs/speed.md says
   bench gas [FILE...]
                      what a step costs on chain, by class: our contract, and compiled ones beside it
+  bench guest        what programs do with tribunal-guest, in steps of the machine
   check              the gate: everything that CI runs
   contracts          compiles contracts/ into contracts/artifacts/, with Node
   contracts --check  and says whether the artifacts are what the sources compile to
@@ -50,10 +51,15 @@ Commands:
 ";
 
 fn main() -> ExitCode {
+    // Cargo starts this executable in the place of the compiler where programs are built.
+    if let Some(code) = tribunal_build::stand_in() {
+        return code;
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
         ["bench", "gas", ref artifacts @ ..] => contracts::gas(artifacts),
+        ["bench", "guest"] => bench::kit(),
         ["bench", ref options @ ..] => bench::run(options),
         ["check"] => check::run(),
         ["contracts", ref options @ ..] => contracts::run(options),
