@@ -9,8 +9,12 @@ use sha2::{Digest as _, Sha256};
 use crate::root;
 
 /// Where each folder of copies lies in a directory of originals.
-const FOLDERS: [(&str, &str); 3] =
-    [("vectors", "vectors"), ("guests", "guests"), ("op-stack", "fixtures/op-stack")];
+const FOLDERS: [(&str, &str); 4] = [
+    ("vectors", "vectors"),
+    ("guests", "guests"),
+    ("op-stack", "fixtures/op-stack"),
+    ("chains", "fixtures/chains"),
+];
 
 pub(crate) fn run(options: &[&str]) -> Result<()> {
     let originals = match options {
