@@ -10,15 +10,10 @@ use alloy_primitives::B256;
 use tribunal_keccak::keccak256;
 
 use super::{Error, KEY_NIBBLES, Nodes, Problem, nibble, set_nibble};
+use crate::rlp::{EMPTY, HASH, Item, encode_string, in_list};
 
 /// The longest branch without a value: sixteen hashes, an empty string, and the list around them.
 pub(super) const MAX_BRANCH_BYTES: usize = 3 + 16 * 33 + 1;
-
-/// The RLP of an empty string: no child, no value.
-const EMPTY: u8 = 0x80;
-
-/// RLP's header of a 32-byte string.
-const HASH: u8 = 0xa0;
 
 /// A place for a node.
 #[derive(Debug)]
@@ -147,10 +142,7 @@ impl Slot {
         out: &mut Vec<u8>,
         keep: &mut dyn FnMut(B256, &[u8]),
     ) {
-        let start = out.len();
-        // Room for the longest header, which the shorter ones do not fill.
-        out.extend_from_slice(&[0; HEADER]);
-        match &mut self.kind {
+        in_list(out, |out| match &mut self.kind {
             Kind::Branch(branch) => {
                 for child in &mut branch.children {
                     child.refer(depth + 1, out, keep);
@@ -166,34 +158,8 @@ impl Slot {
                 encode_string(&leaf.value, out);
             }
             Kind::Empty | Kind::Unread => {}
-        }
-        let length = out.len() - start - HEADER;
-        let (header, used) = header(0xc0, length);
-        out[start + HEADER - used..start + HEADER].copy_from_slice(&header[..used]);
-        out.drain(start..start + HEADER - used);
+        });
     }
-}
-
-/// Bytes of the longest header of a node: a payload is below 2²⁴ bytes long.
-const HEADER: usize = 4;
-
-/// RLP's header of `length` bytes, for strings (`base` 0x80) and lists (0xc0), and its length.
-fn header(base: u8, length: usize) -> ([u8; HEADER], usize) {
-    let [.., high, middle, low] = length.to_be_bytes();
-    match length {
-        0..56 => ([base + low, 0, 0, 0], 1),
-        56..0x100 => ([base + 56, low, 0, 0], 2),
-        0x100..0x1_0000 => ([base + 57, middle, low, 0], 3),
-        _ => ([base + 58, high, middle, low], 4),
-    }
-}
-
-fn encode_string(bytes: &[u8], out: &mut Vec<u8>) {
-    if !matches!(bytes, [0..0x80]) {
-        let (header, used) = header(0x80, bytes.len());
-        out.extend_from_slice(&header[..used]);
-    }
-    out.extend_from_slice(bytes);
 }
 
 /// Appends the compact path of a leaf at `depth`: all nibbles of `key` from there on.
@@ -227,11 +193,11 @@ fn decode(encoded: &[u8], path: &B256, depth: usize) -> Result<Kind, (usize, Pro
     let (list, rest) = Item::split(encoded).ok_or(at(Problem::Rlp))?;
     let mut payload = list.list().filter(|_| rest.is_empty()).ok_or(at(Problem::Rlp))?;
     let mut next = || {
-        let (item, rest) = Item::split(payload).ok_or(at(Problem::Rlp))?;
+        let (item, rest) = Item::split(payload)?;
         payload = rest;
-        Ok(item)
+        Some(item)
     };
-    let (first, second) = (next()?, next()?);
+    let (first, second) = next().zip(next()).ok_or(at(Problem::Rlp))?;
     if payload.is_empty() {
         return decode_short(first, second, path, depth);
     }
@@ -322,48 +288,4 @@ fn decode_child(item: Item<'_>, path: &B256, depth: usize) -> Result<Slot, (usiz
         }
         _ => Err((depth, Problem::Child)),
     }
-}
-
-/// One RLP item: all its bytes, and where its payload begins.
-#[derive(Clone, Copy)]
-struct Item<'a> {
-    raw: &'a [u8],
-    start: usize,
-}
-
-impl<'a> Item<'a> {
-    /// The item at the front, and what follows it. Only canonical RLP is RLP.
-    fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        let (start, length) = match *bytes.first()? {
-            0..0x80 => (0, 1),
-            first @ 0x80..0xb8 => (1, usize::from(first - 0x80)),
-            first @ 0xb8..0xc0 => long(bytes, first - 0xb7)?,
-            first @ 0xc0..0xf8 => (1, usize::from(first - 0xc0)),
-            first @ 0xf8.. => long(bytes, first - 0xf7)?,
-        };
-        let end = start.checked_add(length)?;
-        if end > bytes.len() || matches!(bytes[..end], [0x81, 0..0x80]) {
-            return None;
-        }
-        let (raw, rest) = bytes.split_at(end);
-        Some((Self { raw, start }, rest))
-    }
-
-    fn string(self) -> Option<&'a [u8]> {
-        (self.raw[0] < 0xc0).then_some(&self.raw[self.start..])
-    }
-
-    fn list(self) -> Option<&'a [u8]> {
-        (self.raw[0] >= 0xc0).then_some(&self.raw[self.start..])
-    }
-}
-
-/// Where the payload begins and how long it is, if its length takes `bytes_of_length` bytes.
-fn long(bytes: &[u8], bytes_of_length: u8) -> Option<(usize, usize)> {
-    let digits = bytes.get(1..1 + usize::from(bytes_of_length))?;
-    if digits.len() > 4 || digits[0] == 0 {
-        return None;
-    }
-    let length = digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit));
-    (length >= 56).then_some((1 + digits.len(), length))
 }
