@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that people run speaks")]
 
 mod bench;
+mod block;
 mod check;
 mod contracts;
 mod fuzz;
@@ -27,6 +28,9 @@ Commands:
                      docs/speed.md says
   bench gas [FILE...]
                      what a step costs on chain, by class: our contract, and compiled ones beside it
+  block [--vm] [--computed] FILE...
+                     executes recorded blocks of the OP Stack, here or in the machine; ends with
+                     \"N passed, M failed\"; --computed: precompiled contracts in the program itself
   check              the gate: everything that CI runs
   contracts          compiles contracts/ into contracts/artifacts/, with Node
   contracts --check  and says whether the artifacts are what the sources compile to
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
     let done = match arguments[..] {
         ["bench", "gas", ref artifacts @ ..] => contracts::gas(artifacts),
         ["bench", ref options @ ..] => bench::run(options),
+        ["block", ref options @ ..] => block::run(options),
         ["check"] => check::run(),
         ["contracts", ref options @ ..] => contracts::run(options),
         ["guests", ref options @ ..] => guests::run(options),

@@ -11,9 +11,7 @@ use alloy_consensus::constants::EMPTY_OMMER_ROOT_HASH;
 use alloy_consensus::{Header, Transaction as _};
 use alloy_eips::eip2718::{Eip2718Error, Typed2718 as _};
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
-use alloy_primitives::{
-    Address, B64, B256, Bloom, BloomInput, Bytes, Log, U256, address,
-};
+use alloy_primitives::{Address, B64, B256, Bloom, BloomInput, Bytes, Log, U256, address};
 use alloy_rlp::Encodable as _;
 use op_alloy_consensus::{DEPOSIT_TX_TYPE_ID, TxDeposit};
 use op_revm::{OpEvm, OpSpecId, OpTransaction, OpTransactionError};
@@ -329,10 +327,8 @@ impl Receipt {
     fn encode(&self, cumulative_gas: u64, bloom: &Bloom) -> Vec<u8> {
         /// Deposit receipts have a version since Canyon.
         const VERSION: u8 = 1;
-        let mut length = self.success.length()
-            + cumulative_gas.length()
-            + bloom.length()
-            + self.logs.length();
+        let mut length =
+            self.success.length() + cumulative_gas.length() + bloom.length() + self.logs.length();
         if let Some(nonce) = self.deposit_nonce {
             length += nonce.length() + VERSION.length();
         }

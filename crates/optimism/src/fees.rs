@@ -140,9 +140,8 @@ mod tests {
     /// The vector of the specification: FastLZ makes 4,033 bytes of these 4,000.
     #[test]
     fn sizes_are_those_of_the_chain() {
-        let bytes: Vec<u8> = (0..1000u32)
-            .flat_map(|k| [k as u8, (k >> 3) as u8, (k * k) as u8, 5])
-            .collect();
+        let bytes: Vec<u8> =
+            (0..1000u32).flat_map(|k| [k as u8, (k >> 3) as u8, (k * k) as u8, 5]).collect();
         let size = Fees::size(&bytes);
         assert_eq!(size.estimate / 1_000_000, 3331);
         assert_eq!(fees(Fork::Jovian).footprint(size), 3331 * 400);

@@ -194,10 +194,7 @@ mod tests {
         assert_eq!(next(Fork::Regolith, &parent(30_000_000)), 1_100_000_000);
         let low = Header { base_fee_per_gas: Some(7), ..parent(5_000_001) };
         assert_eq!(next(Fork::Canyon, &low), 8);
-        let holocene = Header {
-            extra_data: vec![0, 0, 0, 0, 10, 0, 0, 0, 2].into(),
-            ..parent(0)
-        };
+        let holocene = Header { extra_data: vec![0, 0, 0, 0, 10, 0, 0, 0, 2].into(), ..parent(0) };
         assert_eq!(next(Fork::Holocene, &holocene), 900_000_000);
     }
 

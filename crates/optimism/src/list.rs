@@ -181,7 +181,8 @@ impl List {
                 }
             }
             [ref children @ .., value] if children.len() == 16 && value.raw == [EMPTY] => {
-                let there = || children.iter().enumerate().filter(|(_, child)| child.raw != [EMPTY]);
+                let there =
+                    || children.iter().enumerate().filter(|(_, child)| child.raw != [EMPTY]);
                 // Every branch leads to two items at least, so the walk is no longer than the list.
                 if there().count() < 2 || depth == MAX_KEY_NIBBLES {
                     return Err(malformed());

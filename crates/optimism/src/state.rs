@@ -312,9 +312,8 @@ impl Account {
                 if !bare {
                     preimages.for_slot(address, number)?;
                     if let Some(leaf) = self.storage.get(preimages, &key)? {
-                        value = alloy_rlp::decode_exact(leaf).map_err(|reason| {
-                            Undecided::Slot { address, slot: number, reason }
-                        })?;
+                        value = alloy_rlp::decode_exact(leaf)
+                            .map_err(|reason| Undecided::Slot { address, slot: number, reason })?;
                     }
                 }
                 entry.insert(Slot { key, committed: Some(value), now: value });
@@ -393,8 +392,8 @@ impl<O: Oracle> Database for State<O> {
             Entry::Occupied(entry) => Ok(entry.get().clone()),
             Entry::Vacant(entry) => {
                 let code = self.preimages.code(hash)?;
-                let code = Bytecode::new_raw_checked(code.into())
-                    .map_err(|_| Undecided::Code { hash })?;
+                let code =
+                    Bytecode::new_raw_checked(code.into()).map_err(|_| Undecided::Code { hash })?;
                 Ok(entry.insert(code).clone())
             }
         }
@@ -425,8 +424,11 @@ impl<O: Oracle> Database for State<O> {
         let (mut at, mut hash) =
             self.hashes.range(number..).next().map_or((0, B256::ZERO), |(at, hash)| (*at, *hash));
         while at > number {
-            let header =
-                if at == self.head.number { self.head.clone() } else { self.preimages.header(hash)? };
+            let header = if at == self.head.number {
+                self.head.clone()
+            } else {
+                self.preimages.header(hash)?
+            };
             if header.number != at {
                 let (expected, number) = (at, header.number);
                 return Err(Undecided::AncestorNumber { hash, expected, number });

@@ -329,7 +329,8 @@ mod tests {
             let mut b = a;
             set_nibble(&mut b, at, 3);
             assert_eq!((nibble(&a, at), nibble(&b, at)), (7, 3));
-            for (from, to) in [(0, 64), (0, at), (at, 64), (at + 1, 64), (0, at + 1), (at, at + 1)] {
+            for (from, to) in [(0, 64), (0, at), (at, 64), (at + 1, 64), (0, at + 1), (at, at + 1)]
+            {
                 let expected = (from <= at && at < to).then_some(at);
                 assert_eq!(first_difference(&a, &b, from, to), expected, "{at} in {from}..{to}");
             }

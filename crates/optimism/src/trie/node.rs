@@ -106,9 +106,8 @@ impl Slot {
     ) -> Result<(), Error<N::Error>> {
         if let Kind::Unread = self.kind {
             let encoded = nodes.node(self.hash).map_err(Error::Nodes)?;
-            self.kind = decode(&encoded, path, depth).map_err(|(depth, problem)| {
-                Error::Malformed { hash: self.hash, depth, problem }
-            })?;
+            self.kind = decode(&encoded, path, depth)
+                .map_err(|(depth, problem)| Error::Malformed { hash: self.hash, depth, problem })?;
         }
         Ok(())
     }
