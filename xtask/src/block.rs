@@ -3,12 +3,13 @@
 //! Knows which program to build and whom to give it. What a file holds and what must come of it, an
 //! example of the program's crate knows, because that needs an EVM.
 
+use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::guests::build_for_mips64;
-use crate::{cargo, run as run_command};
+use crate::{cargo, root, run as run_command};
 
 pub(crate) fn run(options: &[&str]) -> Result<()> {
     let (mut vm, mut computed, mut files) = (false, false, Vec::new());
@@ -32,6 +33,19 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
         example.arg("--vm").arg(elf(computed)?);
     }
     run_command(example.args(files))
+}
+
+/// `cargo xtask bench op-block`: what the program costs over the recorded blocks of `testdata/`.
+pub(crate) fn bench() -> Result<()> {
+    let folder = root().join("testdata/op-stack");
+    let mut files = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(|| format!("cannot list {folder:?}"))? {
+        files.push(entry?.path());
+    }
+    files.sort();
+    let mut example = cargo();
+    example.args(["run", "--quiet", "--release", "--package", "op-block", "--example", "bench"]);
+    run_command(example.arg("--").arg(elf(false)?).arg(elf(true)?).args(files))
 }
 
 /// Builds the program for the machine.

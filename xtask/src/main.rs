@@ -28,6 +28,7 @@ Commands:
                      docs/speed.md says
   bench gas [FILE...]
                      what a step costs on chain, by class: our contract, and compiled ones beside it
+  bench op-block     what executing an L2 block costs, natively and in the machine, and where its steps go
   block [--vm] [--computed] FILE...
                      executes recorded blocks of the OP Stack, here or in the machine; ends with
                      \"N passed, M failed\"; --computed: precompiled contracts in the program itself
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
         ["bench", "gas", ref artifacts @ ..] => contracts::gas(artifacts),
+        ["bench", "op-block"] => block::bench(),
         ["bench", ref options @ ..] => bench::run(options),
         ["block", ref options @ ..] => block::run(options),
         ["check"] => check::run(),
