@@ -17,7 +17,7 @@ use fixture::{Chain, Fixture, Store};
 use op_block::{Finding, decide};
 use tribunal_jit::{Engine, EngineKind};
 use tribunal_machine::{Machine as _, StopOn};
-use tribunal_mips64::{Mips64, load_elf};
+use tribunal_mips64::{Mips64, Program, load_elf};
 use tribunal_optimism::Preimages;
 use tribunal_preimage::Checked;
 
@@ -32,6 +32,10 @@ struct Options {
 
 fn main() -> ExitCode {
     let done = options().and_then(|options| {
+        if let Some(elf) = &options.elf {
+            let prestate = Mips64::new(load(elf)?.state).state_hash();
+            println!("prestate 0x{}", hex::encode(prestate));
+        }
         let (mut passed, mut failed) = (0, 0);
         for file in &options.files {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
@@ -112,8 +116,7 @@ fn natively(mut host: Store, computed: bool) -> Result<String> {
 }
 
 fn in_machine(elf: &Path, mut host: Store) -> Result<String> {
-    let elf = std::fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
-    let program = load_elf(&elf, MAX_PROGRAM)?;
+    let program = load(elf)?;
     let (mut engine, unavailable) = Engine::new(EngineKind::Fast, Mips64::new(program.state));
     if let Some(reason) = unavailable {
         eprintln!("not the fastest engine: {reason}");
@@ -131,6 +134,11 @@ fn in_machine(elf: &Path, mut host: Store) -> Result<String> {
         engine.page_count() as f64 * 4096.0 / 1e6,
         host.traffic()
     ))
+}
+
+fn load(elf: &Path) -> Result<Program> {
+    let elf = std::fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
+    Ok(load_elf(&elf, MAX_PROGRAM)?)
 }
 
 fn first_line(text: &str) -> &str {
