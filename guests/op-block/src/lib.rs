@@ -2,9 +2,8 @@
 //!
 //! It is given the hash of a block that is agreed on and the hash that is claimed of the next one. It
 //! reads both headers and the claimed block's transactions, executes these on the state after the
-//! parent, and compares every field of the header that comes out. What a block is made of it takes
-//! from the claimed header and does not ask where it came from: the transactions, time, randomness,
-//! fee recipient, gas limit, beacon root, and the fee parameters in the extra data.
+//! parent, and compares every field of the header that comes out. Transactions, time, randomness, fee
+//! recipient, gas limit, beacon root and fee parameters are the claimed header's: it asks no further.
 //!
 //! # Inputs
 //! | local key | content |
