@@ -241,20 +241,20 @@ fn remove<N: Nodes>(
 /// The nibble of `key` at `index`, counted from 0 at the front.
 fn nibble(key: &B256, index: usize) -> usize {
     let byte = key.0[index / 2];
-    usize::from(if index % 2 == 0 { byte >> 4 } else { byte & 15 })
+    usize::from(if index.is_multiple_of(2) { byte >> 4 } else { byte & 15 })
 }
 
 fn set_nibble(key: &mut B256, index: usize, nibble: usize) {
     let byte = &mut key.0[index / 2];
     let nibble = nibble as u8 & 15;
-    *byte = if index % 2 == 0 { *byte & 15 | nibble << 4 } else { *byte & 0xf0 | nibble };
+    *byte = if index.is_multiple_of(2) { *byte & 15 | nibble << 4 } else { *byte & 0xf0 | nibble };
 }
 
 /// The first nibble from `from` and below `to` in which two keys differ.
 fn first_difference(a: &B256, b: &B256, from: usize, to: usize) -> Option<usize> {
     let mut index = from;
     while index < to {
-        if index % 2 == 0 && index + 1 < to && a.0[index / 2] == b.0[index / 2] {
+        if index.is_multiple_of(2) && index + 1 < to && a.0[index / 2] == b.0[index / 2] {
             index += 2;
         } else if nibble(a, index) == nibble(b, index) {
             index += 1;

@@ -165,7 +165,7 @@ impl Slot {
 fn encode_leaf_path(key: &B256, depth: usize, out: &mut Vec<u8>) {
     // The rest of the key ends with a byte, so only the byte that `depth` cuts needs a look.
     let whole = &key.0[depth.div_ceil(2)..];
-    let first = if depth % 2 == 0 { 0x20 } else { 0x30 | nibble(key, depth) as u8 };
+    let first = if depth.is_multiple_of(2) { 0x20 } else { 0x30 | nibble(key, depth) as u8 };
     if !whole.is_empty() {
         out.push(0x80 + 1 + whole.len() as u8);
     }
