@@ -11,7 +11,7 @@ use crate::root;
 
 /// What each crate of the project may depend on within the project. Absence is the rule that
 /// matters: a crate exists because of what it must not know.
-const MAY_KNOW: [(&str, &[&str]); 23] = [
+const MAY_KNOW: [(&str, &[&str]); 25] = [
     ("keccak", &[]),
     ("memory", &["keccak"]),
     ("preimage", &["keccak"]),
@@ -23,6 +23,7 @@ const MAY_KNOW: [(&str, &[&str]); 23] = [
     ("guest", &["keccak", "preimage"]),
     ("rollup", &[]),
     ("derivation", &["keccak", "rollup"]),
+    ("optimism", &["keccak", "preimage", "rollup"]),
     ("conformance", &["keccak", "machine", "memory", "mips64", "preimage"]),
     (
         "fuzz",
@@ -62,6 +63,7 @@ const MAY_KNOW: [(&str, &[&str]); 23] = [
         ],
     ),
     ("guests/bench", &["guest"]),
+    ("guests/op-block", &["guest", "optimism", "rollup"]),
     ("guests/transactions", &["guest", "keccak", "preimage"]),
     ("xtask", &["build", "conformance", "fuzz", "guest", "jit", "machine", "mips64", "preimage"]),
 ];
