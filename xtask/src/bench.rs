@@ -6,6 +6,7 @@
 
 mod contest;
 mod extras;
+mod kit;
 mod options;
 mod platform;
 mod process;
@@ -26,6 +27,8 @@ use crate::bench::report::Report;
 use crate::bench::runners::{Cannon, Runners, Tribunal};
 use crate::guests::write;
 use crate::{cargo, root};
+
+pub(crate) use kit::kit;
 
 pub(crate) fn run(options: &[&str]) -> Result<()> {
     let options = Options::parse(options)?;

@@ -1,27 +1,22 @@
 //! `cargo xtask guests`: the programs of `guests/` as ELF files for the fault-proof VMs.
 //!
-//! The bytes depend on the sources, `Cargo.lock` and the toolchain, and on nothing else: not on the
-//! machine, the directory, `CARGO_HOME`, or what the environment says about flags. What an ELF says
-//! about where its code came from is relative to the workspace, `/registry` or `/rustc`.
+//! How a program is compiled, and that its bytes depend on no machine and no directory, is the
+//! business of `crates/build`, which `tribunal build` uses too.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use flate2::read::GzDecoder;
 use flate2::{Compression, GzBuilder};
 use sha2::{Digest as _, Sha256};
+use tribunal_build::{BuildError, Built, Compile, Target};
 
-use crate::{cargo, root, run as run_command};
+use crate::root;
 
-/// Name of an instruction set, and of the target file for it.
-const TARGETS: [(&str, &str); 2] = [("mips64", "mips64-fpvm"), ("riscv64", "riscv64-fpvm")];
-
-/// The instruction set whose programs the command line carries with it.
-const EMBEDDED: &str = "mips64";
+/// The machine whose programs the command line carries with it.
+const EMBEDDED: Target = Target::Mips64;
 
 /// Programs that nothing but `cargo xtask bench` runs, which builds them.
 const NOT_STORED: [&str; 1] = ["bench"];
@@ -45,9 +40,9 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
 /// Builds all executables of one program for the MIPS64 machine, with `variables` in the
 /// environment, and returns the folder they are in.
 pub(crate) fn build_for_mips64(program: &str, variables: &[(&str, &str)]) -> Result<PathBuf> {
-    let [(_, target), _] = TARGETS;
-    let target_dir = compile(&[program.to_owned()], &[target], variables)?;
-    Ok(target_dir.join(target).join("guest"))
+    let built = compile(program, &[Target::Mips64], variables)?;
+    let folder = built.first().and_then(|built| built.path.parent());
+    folder.map(Path::to_path_buf).with_context(|| format!("{program} has no executable"))
 }
 
 /// The names of the programs: the folders of `guests/` that are crates.
@@ -64,13 +59,15 @@ fn programs() -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// Each by itself: built together, the features that one of them asks of a crate would be in all.
 fn build(programs: &[String]) -> Result<()> {
-    let target_dir = compile(programs, &TARGETS.map(|(_, target)| target), &[])?;
-    for (isa, target) in TARGETS {
-        for program in programs {
-            let built = target_dir.join(target).join("guest").join(program);
-            let elf = fs::read(&built).with_context(|| format!("cannot read {built:?}"))?;
-            let path = elf_path(isa, program);
+    for name in programs {
+        for Built { program, target, path } in compile(name, &Target::ALL, &[])? {
+            if program != *name {
+                continue;
+            }
+            let elf = fs::read(&path).with_context(|| format!("cannot read {path:?}"))?;
+            let path = elf_path(target, &program);
             write(&path, &elf)?;
             println!("{} {:>8} {}", sha256(&elf), elf.len(), shown(&path));
         }
@@ -78,88 +75,22 @@ fn build(programs: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Runs cargo, and returns the folder it built into.
-fn compile(programs: &[String], targets: &[&str], variables: &[(&str, &str)]) -> Result<PathBuf> {
-    ensure_rust_src()?;
-    let target_dir = root().join("target/guests/build");
-    let mut cargo = cargo();
-    isolated(&mut cargo)
-        .env("CARGO_ENCODED_RUSTFLAGS", registry_names()?)
-        // The pinned toolchain is a stable one; for a bare target its nightly features are needed.
-        .env("RUSTC_BOOTSTRAP", "1")
-        .envs(variables.iter().copied())
-        .args(["build", "--locked", "--profile", "guest", "--bins"])
-        .args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"])
-        .args(["-Zjson-target-spec", "-Ztrim-paths", "--config", "profile.guest.trim-paths='all'"])
-        .arg("--target-dir")
-        .arg(&target_dir);
-    for program in programs {
-        cargo.args(["--package", program]);
-    }
-    for target in targets {
-        cargo.arg("--target").arg(format!("crates/guest/targets/{target}.json"));
-    }
-    run_command(&mut cargo)?;
-    Ok(target_dir)
-}
-
-/// Keeps whatever the environment or a configuration file says about flags and profiles away from
-/// a cargo: it would change the bytes.
-fn isolated(cargo: &mut Command) -> &mut Command {
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        let prefixes = [
-            "CARGO_BUILD_",
-            "CARGO_PROFILE_",
-            "CARGO_TARGET_",
-            "CARGO_UNSTABLE_",
-            "TRIBUNAL_BENCH_",
-        ];
-        if prefixes.iter().any(|prefix| text.starts_with(prefix)) || text == "RUSTFLAGS" {
-            cargo.env_remove(&name);
-        }
-    }
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", "").env("CARGO_INCREMENTAL", "0")
-}
-
-/// Flags that give every registry the same name: a mirror has another directory than the original.
-fn registry_names() -> Result<OsString> {
-    let home = match std::env::var_os("CARGO_HOME") {
-        Some(home) => PathBuf::from(home),
-        None => std::env::home_dir().context("neither CARGO_HOME nor HOME is set")?.join(".cargo"),
+/// Builds the executables of one program.
+fn compile(program: &str, targets: &[Target], variables: &[(&str, &str)]) -> Result<Vec<Built>> {
+    let compile = Compile {
+        directory: root(),
+        packages: vec![program.to_owned()],
+        targets: targets.to_vec(),
+        target_dir: root().join("target/guests/build"),
+        variables: variables.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
+        locked: true,
+        offline: false,
+        quiet: false,
     };
-    let sources = home.join("registry/src");
-    if !sources.is_dir() {
-        // It has to be there before it can be given another name.
-        run_command(isolated(&mut cargo()).args(["fetch", "--locked"]))?;
-    }
-    let mut flags = OsString::new();
-    for entry in fs::read_dir(&sources).with_context(|| format!("cannot list {sources:?}"))? {
-        // Between flags goes the unit separator.
-        flags.push(if flags.is_empty() { "" } else { "\x1f" });
-        flags.push("--remap-path-prefix=");
-        flags.push(entry?.path());
-        flags.push("=/registry");
-    }
-    Ok(flags)
-}
-
-/// `core` and `alloc` are built from source, which is a component of its own.
-fn ensure_rust_src() -> Result<()> {
-    let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
-        .args(["--print", "sysroot"])
-        .current_dir(root())
-        .output()
-        .context("cannot run rustc")?;
-    ensure!(output.status.success(), "rustc does not say where its toolchain is");
-    let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-    if !sysroot.join("lib/rustlib/src/rust/library/core/Cargo.toml").exists() {
-        bail!(
-            "the source of the standard library is not installed, and the programs are built with \
-             it\nhint: rustup component add rust-src"
-        );
-    }
-    Ok(())
+    compile.run().map_err(|error| match error {
+        BuildError::Toolchain(lacking) => anyhow!("{lacking}\nhint: {}", lacking.remedy()),
+        error => error.into(),
+    })
 }
 
 /// Puts the built programs where the command line takes them from.
@@ -207,12 +138,12 @@ fn check(programs: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn elf_path(isa: &str, program: &str) -> PathBuf {
-    root().join("target/guests").join(isa).join(format!("{program}.elf"))
+fn elf_path(target: Target, program: &str) -> PathBuf {
+    root().join("target/guests").join(target.name()).join(format!("{program}.elf"))
 }
 
 fn stored_path(program: &str) -> PathBuf {
-    root().join("guests/elf").join(EMBEDDED).join(format!("{program}.elf.gz"))
+    root().join("guests/elf").join(EMBEDDED.name()).join(format!("{program}.elf.gz"))
 }
 
 /// Writes a file that is either there as a whole or not at all.

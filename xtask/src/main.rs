@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool that people run speaks")]
 
 mod bench;
+mod block;
 mod check;
 mod contracts;
 mod fuzz;
@@ -28,6 +29,11 @@ Commands:
                      docs/speed.md says
   bench gas [FILE...]
                      what a step costs on chain, by class: our contract, and compiled ones beside it
+  bench guest        what programs do with tribunal-guest, in steps of the machine
+  bench op-block     what executing an L2 block costs, natively and in the machine, and where its steps go
+  block [--vm] [--computed] FILE...
+                     executes recorded blocks of the OP Stack, here or in the machine; ends with
+                     \"N passed, M failed\"; --computed: precompiled contracts in the program itself
   check              the gate: everything that CI runs
   contracts          compiles contracts/ into contracts/artifacts/, with Node
   contracts --check  and says whether the artifacts are what the sources compile to
@@ -50,11 +56,18 @@ Commands:
 ";
 
 fn main() -> ExitCode {
+    // Cargo starts this executable in the place of the compiler where programs are built.
+    if let Some(code) = tribunal_build::stand_in() {
+        return code;
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
         ["bench", "gas", ref artifacts @ ..] => contracts::gas(artifacts),
+        ["bench", "guest"] => bench::kit(),
+        ["bench", "op-block"] => block::bench(),
         ["bench", ref options @ ..] => bench::run(options),
+        ["block", ref options @ ..] => block::run(options),
         ["check"] => check::run(),
         ["contracts", ref options @ ..] => contracts::run(options),
         ["guests", ref options @ ..] => guests::run(options),

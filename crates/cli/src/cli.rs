@@ -13,8 +13,8 @@ use tribunal_jit::EngineKind;
 use tribunal_onchain::{Address, Artifact, Contract, Instance};
 
 use crate::commands::{
-    calldata, completions, convert, demo, doctor, exec, host, inspect, list, load_elf, prove,
-    record, run, sample, verify, witness,
+    build, calldata, completions, convert, demo, doctor, exec, host, inspect, list, load_elf, new,
+    prove, record, run, sample, test, verify, witness,
 };
 use crate::engines::Engines;
 use crate::failure::{Failure, Result, Statuses};
@@ -50,6 +50,9 @@ pub(crate) enum Command {
     Calldata(calldata::Calldata),
     Inspect(inspect::Inspect),
     Convert(convert::Convert),
+    New(new::New),
+    Build(build::Build),
+    Test(test::Test),
     Host(host::Host),
     Doctor(Box<doctor::Doctor>),
     Demo(demo::Demo),

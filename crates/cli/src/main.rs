@@ -35,6 +35,10 @@ use crate::cli::{Cli, Command};
 use crate::failure::{Result, Statuses};
 
 fn main() -> ExitCode {
+    // Cargo starts this executable in the place of the compiler where programs are built.
+    if let Some(code) = tribunal_build::stand_in() {
+        return code;
+    }
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let statuses = cli::statuses(&arguments);
     let cli = match cli::parse(arguments) {
@@ -68,6 +72,9 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Convert(command) => command.execute(),
         Command::Host(command) => command.execute(),
         Command::Doctor(command) => command.execute(),
+        Command::New(command) => command.execute().map(|()| 0),
+        Command::Build(command) => command.execute().map(|()| 0),
+        Command::Test(command) => command.execute(),
         Command::Demo(command) => command.execute(),
         Command::Completions(command) => command.execute().map(|()| 0),
     }

@@ -1,4 +1,4 @@
-//! The whole command line as its help tells it: `reference.txt`, kept true.
+//! The whole command line as its help tells it: `docs/command-line.md`, kept true.
 //!
 //! `UPDATE_REFERENCE=1 cargo test -p tribunal --test reference` writes it anew.
 
@@ -9,12 +9,21 @@ use std::path::Path;
 
 use common::tribunal;
 
+const OPENING: &str = "\
+# The command line
+
+What `tribunal COMMAND --help` says, of every command. This page is written by a test \
+(`crates/cli/tests/reference.rs`), which fails where it is not what the binary says.
+";
+
 #[test]
 fn the_reference_is_what_help_says() {
     let help = |arguments: &[&str]| {
         let output = tribunal().args(arguments).env("COLUMNS", "100").output().unwrap();
         assert!(output.status.success(), "{arguments:?}");
-        String::from_utf8(output.stdout).unwrap()
+        let text = String::from_utf8(output.stdout).unwrap();
+        // Lines that clap leaves blank may hold spaces.
+        text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
     };
     let overview = help(&["--help"]);
     let commands = overview
@@ -26,7 +35,7 @@ fn the_reference_is_what_help_says() {
         .filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')))
         .filter_map(|line| line.split(' ').next())
         .filter(|command| *command != "help");
-    let mut reference = format!("$ tribunal --help\n{overview}");
+    let mut reference = format!("{OPENING}\n```text\n{overview}\n```\n");
     // What has commands of its own is told with them.
     let commands = commands.flat_map(|command| match command {
         "host" => vec!["host", "host single"],
@@ -35,14 +44,15 @@ fn the_reference_is_what_help_says() {
     for command in commands {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         let text = help(&words);
-        // Lines that clap leaves blank may hold spaces.
-        let text: Vec<&str> = text.lines().map(str::trim_end).collect();
-        write!(reference, "\n$ tribunal {command} --help\n{}\n", text.join("\n")).unwrap();
+        write!(reference, "\n## {command}\n\n```text\n{text}\n```\n").unwrap();
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference.txt");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/command-line.md");
     if std::env::var_os("UPDATE_REFERENCE").is_some() {
         std::fs::write(&path, &reference).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(kept == reference, "tests/reference.txt is not what help says: see tests/reference.rs");
+    assert!(
+        kept == reference,
+        "docs/command-line.md is not what help says: see tests/reference.rs"
+    );
 }

@@ -47,7 +47,14 @@ impl Source for System {
     }
 }
 
-/// Says what happened and ends the machine: nothing was decided. Memory running out comes here too.
+/// Says how much was asked for in vain and ends the machine: nothing was decided.
+#[alloc_error_handler]
+fn out_of_memory(layout: Layout) -> ! {
+    eprintln!("error: the program is out of memory: there are no {} bytes more", layout.size());
+    sys::exit(ExitStatus::OUT_OF_MEMORY.code())
+}
+
+/// Says what happened and ends the machine: nothing was decided.
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     static PANICKING: AtomicBool = AtomicBool::new(false);
@@ -56,5 +63,5 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     } else {
         eprintln!("error: the program {info}");
     }
-    sys::exit(ExitStatus::UNDECIDED.code())
+    sys::exit(ExitStatus::PANICKED.code())
 }

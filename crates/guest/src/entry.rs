@@ -29,19 +29,23 @@ macro_rules! entry {
 
 /// Runs `program` over the file descriptors 3 to 6 and ends the machine.
 #[cfg(target_os = "none")]
-pub fn start<E: Error>(program: impl FnOnce(&mut HostOracle) -> Result<Verdict, E>) -> ! {
+pub fn start<E: Error + 'static>(program: impl FnOnce(&mut HostOracle) -> Result<Verdict, E>) -> ! {
     sys::exit(run(program).code())
 }
 
 /// Runs `program` over the file descriptors 3 to 6 as a process.
 #[cfg(not(target_os = "none"))]
-pub fn main<E: Error>(
+pub fn main<E: Error + 'static>(
     program: impl FnOnce(&mut HostOracle) -> Result<Verdict, E>,
 ) -> std::process::ExitCode {
-    run(program).code().into()
+    // As in a machine, a panic is not the status that Rust has for it.
+    let end = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(program)));
+    end.unwrap_or(ExitStatus::PANICKED).code().into()
 }
 
-fn run<E: Error>(program: impl FnOnce(&mut HostOracle) -> Result<Verdict, E>) -> ExitStatus {
+fn run<E: Error + 'static>(
+    program: impl FnOnce(&mut HostOracle) -> Result<Verdict, E>,
+) -> ExitStatus {
     ExitStatus::of(program(&mut HostOracle::new()))
 }
 

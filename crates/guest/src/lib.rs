@@ -23,24 +23,51 @@
 //! # assert_eq!(run(&mut Host), Ok(Verdict::Holds));
 //! ```
 //!
-//! Knows system calls, the heap and exit codes; knows no chain, and of the host only the wire. This
-//! is the only room of a program where `unsafe` is allowed.
+//! [`Preimages`] asks for things with a meaning: local inputs, headers, accounts. [`hint::Hint`] says
+//! what will be asked for. [`Cached`] remembers within a bound. `testing` (not on a bare machine) has
+//! what a test needs.
+//!
+//! Knows system calls, the heap, exit codes, and the forms that Ethereum gives to what it hashes;
+//! knows no rule of any chain, and of the host only the wire. This is the only room of a program
+//! where `unsafe` is allowed.
 #![no_std]
 #![cfg_attr(target_arch = "mips64", feature(asm_experimental_arch))]
+#![cfg_attr(target_os = "none", feature(alloc_error_handler))]
 
 extern crate alloc;
 
 #[cfg(target_os = "none")]
 mod bare;
+mod cache;
 pub mod entry;
+mod error;
 mod exit;
 pub mod fd;
+mod header;
 #[cfg(any(target_os = "none", test))]
 mod heap;
+pub mod hint;
+#[cfg(feature = "log")]
+pub mod logging;
+mod number;
 mod oracle;
+pub mod precompile;
+mod preimages;
 pub mod print;
+pub mod rlp;
 mod sys;
+#[cfg(not(target_os = "none"))]
+pub mod testing;
+pub mod trie;
 
+pub use cache::Cached;
+pub use error::{Error, Malformed};
 pub use exit::{ExitStatus, Verdict};
+pub use header::Header;
+pub use hint::{Dialect, Hint};
+pub use number::Number;
 pub use oracle::HostOracle;
+pub use preimages::Preimages;
+pub use tribunal_keccak::{Hash, keccak256};
 pub use tribunal_preimage::{Key, KeyKind, Oracle, OracleError, WrongPreimage};
+pub use trie::Account;

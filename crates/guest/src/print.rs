@@ -1,5 +1,6 @@
 //! Lines for whoever watches: [`println!`](crate::println!) for data,
-//! [`eprintln!`](crate::eprintln!) for people.
+//! [`eprintln!`](crate::eprintln!) for people; [`print!`](crate::print!) and
+//! [`eprint!`](crate::eprint!) leave the line open.
 //!
 //! Nothing here fails or needs the heap. A program's verdict does not depend on whether anyone
 //! reads its output, and a line about a lack of memory can still be written.
@@ -24,12 +25,33 @@ macro_rules! eprintln {
     };
 }
 
+/// Writes to stdout, and ends no line.
+#[macro_export]
+macro_rules! print {
+    ($($argument:tt)*) => {
+        $crate::print::piece($crate::fd::WriteEnd::STDOUT, ::core::format_args!($($argument)*))
+    };
+}
+
+/// Writes to stderr, and ends no line.
+#[macro_export]
+macro_rules! eprint {
+    ($($argument:tt)*) => {
+        $crate::print::piece($crate::fd::WriteEnd::STDERR, ::core::format_args!($($argument)*))
+    };
+}
+
 /// Writes `text` and a newline to `end`, in one call if the line is short.
 pub fn line(end: WriteEnd, text: fmt::Arguments<'_>) {
-    let mut line = Buffered { end, buffer: [0; 256], filled: 0 };
+    piece(end, format_args!("{text}\n"));
+}
+
+/// Writes `text` to `end`, in one call if it is short.
+pub fn piece(end: WriteEnd, text: fmt::Arguments<'_>) {
+    let mut piece = Buffered { end, buffer: [0; 256], filled: 0 };
     // What cannot be written is lost, and that is all.
-    let _ = line.write_fmt(text).and_then(|()| line.write_char('\n'));
-    line.flush();
+    let _ = piece.write_fmt(text);
+    piece.flush();
 }
 
 struct Buffered {

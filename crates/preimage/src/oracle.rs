@@ -23,6 +23,20 @@ pub trait Oracle {
     /// # Errors
     /// If there is none, or what came is not the preimage, or the host cannot be reached.
     fn preimage(&mut self, key: Key) -> Result<Vec<u8>, OracleError>;
+
+    /// Puts the beginning of the preimage of `key` into `buffer`, as far as both go, and returns how
+    /// long the whole is, in bytes.
+    ///
+    /// In a machine the rest costs nothing; elsewhere the whole is read, and checked.
+    ///
+    /// # Errors
+    /// As [`Oracle::preimage`].
+    fn beginning(&mut self, key: Key, buffer: &mut [u8]) -> Result<u64, OracleError> {
+        let data = self.preimage(key)?;
+        let shared = data.len().min(buffer.len());
+        buffer[..shared].copy_from_slice(&data[..shared]);
+        Ok(data.len() as u64)
+    }
 }
 
 impl<T: Oracle + ?Sized> Oracle for &mut T {
@@ -33,6 +47,10 @@ impl<T: Oracle + ?Sized> Oracle for &mut T {
     fn preimage(&mut self, key: Key) -> Result<Vec<u8>, OracleError> {
         (**self).preimage(key)
     }
+
+    fn beginning(&mut self, key: Key, buffer: &mut [u8]) -> Result<u64, OracleError> {
+        (**self).beginning(key, buffer)
+    }
 }
 
 impl<T: Oracle + ?Sized> Oracle for Box<T> {
@@ -42,6 +60,10 @@ impl<T: Oracle + ?Sized> Oracle for Box<T> {
 
     fn preimage(&mut self, key: Key) -> Result<Vec<u8>, OracleError> {
         (**self).preimage(key)
+    }
+
+    fn beginning(&mut self, key: Key, buffer: &mut [u8]) -> Result<u64, OracleError> {
+        (**self).beginning(key, buffer)
     }
 }
 
@@ -154,6 +176,20 @@ mod tests {
             assert!(matches!(error, OracleError::Wrong(_)), "{error}");
             assert_eq!(error.fault(), Fault::Host);
         }
+    }
+
+    #[test]
+    fn a_beginning_ends_where_the_buffer_or_the_preimage_does() {
+        let mut oracle = Checked(Parrot(vec![1, 2, 3], 0));
+        let mut buffer = [9; 2];
+        let key = Key::keccak256_of(&[1, 2, 3]);
+        assert_eq!(oracle.beginning(key, &mut buffer), Ok(3));
+        assert_eq!(buffer, [1, 2]);
+        let mut buffer = [9; 4];
+        // Through a reference, too.
+        assert_eq!(Oracle::beginning(&mut &mut oracle, key, &mut buffer), Ok(3));
+        assert_eq!(buffer, [1, 2, 3, 9]);
+        oracle.beginning(Key::sha256_of(b"other"), &mut buffer).unwrap_err();
     }
 
     #[test]

@@ -3,11 +3,14 @@
 //!
 //! The four are those of `bench/guest.c`, with the same check value for the same amount. How much
 //! there is to do is fixed when the program is built, because it is given nothing: all of it, or the
-//! part that `TRIBUNAL_BENCH_DIVISOR` says. Knows nothing of clocks, and asks for no preimage.
+//! part that `TRIBUNAL_BENCH_DIVISOR` says. A third program, [`kit()`], does what programs do with
+//! `tribunal-guest`, a little of each, and says where each begins. Knows nothing of clocks.
 #![no_std]
 
 extern crate alloc;
 
+mod allocators;
+mod kit;
 mod work;
 
 use alloc::vec::Vec;
@@ -16,6 +19,7 @@ use core::hint::black_box;
 
 use tribunal_guest::{Oracle, Verdict, println};
 
+pub use kit::kit;
 pub use work::Work;
 
 /// By what the amounts of [`Work::FULL`] are divided.

@@ -5,6 +5,9 @@
 //! known of one block, its preimages and the right claim become `TARGET/CHAIN-NUMBER.json.gz`.
 //! Nothing is taken on trust: the transactions must give the header's root, and the header's hash must be one
 //! that another part of the data names.
+//!
+//! Beside TARGET, `balance/op-sepolia-26207961.json` becomes what the book's program asks for: the
+//! header of that block, and the nodes that lead to the account which is paid for it.
 #![allow(clippy::print_stdout, reason = "a tool that people run speaks")]
 
 #[path = "../tests/store/mod.rs"]
@@ -18,13 +21,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use alloy_consensus::Header;
-use alloy_primitives::{B256, U64, hex};
+use alloy_primitives::{B256, U64, hex, keccak256};
 use alloy_trie::root::ordered_trie_root_encoded;
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use flate2::read::GzDecoder;
 use serde_json::Value;
 use store::Store;
 use transactions::{digest, read_block};
+use tribunal_guest::{Account, Malformed, trie};
 
 /// What the files of one chain know.
 #[derive(Default)]
@@ -53,7 +57,47 @@ fn main() -> Result<()> {
         count += known.write(chain, target)?;
     }
     ensure!(count > 0, "no block in {source:?} has both its header and its transactions there");
-    Ok(())
+    let recording = source.join("op-sepolia-26207962-holocene.json.gz");
+    write_balance(&recording, &target.join("../balance/op-sepolia-26207961.json"))
+}
+
+/// Writes the header before a recorded block, the nodes that lead to the account which was paid for
+/// it, and a claim that holds: that the account has exactly what it has.
+fn write_balance(recording: &Path, path: &Path) -> Result<()> {
+    let file: Value = serde_json::from_reader(GzDecoder::new(File::open(recording)?))?;
+    let header = parse_header(&file["parent_header"])?;
+    let known: BTreeMap<B256, Vec<u8>> = match &file["preimages"] {
+        Value::Object(preimages) => preimages
+            .values()
+            .map(|data| Ok(hex::decode(data.as_str().context("no text")?)?))
+            .map(|data: Result<Vec<u8>>| data.map(|data| (keccak256(&data), data)))
+            .collect::<Result<_>>()?,
+        _ => bail!("{recording:?} has no preimages"),
+    };
+    let mut store = tribunal_guest::testing::Store::new();
+    let hash = store.add(alloy_rlp::encode(&header));
+    let mut nodes = Vec::new();
+    let key = keccak256(header.beneficiary);
+    let account = trie::walk(&header.state_root.0, key.as_slice(), |hash| {
+        let node = known.get(&B256::from(*hash)).cloned();
+        let node = node.ok_or_else(|| Malformed::new("recording", "a node is missing"))?;
+        nodes.push(node.clone());
+        Ok::<_, Malformed>(node)
+    })?;
+    let account = Account::decode(&account.context("there is no such account")?)?;
+    for node in nodes {
+        store.add(node);
+    }
+    let inputs: [(u64, Vec<u8>); 3] =
+        [(1, hash.into()), (2, header.beneficiary.to_vec()), (3, account.balance.0.into())];
+    for (ident, data) in inputs {
+        store = store.with_local(ident, data);
+    }
+    println!("{} has {} wei at block {}", header.beneficiary, account.balance, header.number);
+    let temporary = path.with_extension("tmp");
+    fs::create_dir_all(path.parent().context("no folder")?)?;
+    fs::write(&temporary, store.to_json())?;
+    Ok(fs::rename(&temporary, path)?)
 }
 
 /// `op-sepolia` of `op-sepolia-26207960-holocene.json.gz`.

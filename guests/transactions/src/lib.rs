@@ -29,8 +29,8 @@
 //! contract has 0 there and in all of `to`. The digest of the block is the last one.
 //!
 //! # Exit status
-//! 0 the claim holds, 1 it is wrong. Whatever is missing or malformed is an [`Error`], so 2: of
-//! such a block nothing is decided.
+//! 0 the claim holds, 1 it is wrong. Whatever is missing or malformed is an [`Error`], so 2 or more:
+//! of such a block nothing is decided.
 #![no_std]
 
 extern crate alloc;

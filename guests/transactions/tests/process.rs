@@ -44,11 +44,11 @@ fn a_false_claim_is_status_1() {
 
 /// The server has no way to say that it does not know a preimage but to close.
 #[test]
-fn a_host_that_goes_away_is_status_2() {
+fn a_host_that_goes_away_is_status_3() {
     let mut store = recorded();
     store.preimages.remove(&CLAIM);
     let end = run_with_host(store, usize::MAX);
-    assert_eq!(end.status, Some(2));
+    assert_eq!(end.status, Some(3));
     let lines: Vec<_> = end.stderr.lines().collect();
     assert_eq!(lines[0], "error: no claim (local input 3)");
     assert!(lines[1].starts_with("  because: ") && lines[1].contains("closed its channel"));
@@ -57,24 +57,24 @@ fn a_host_that_goes_away_is_status_2() {
 }
 
 #[test]
-fn a_host_that_lies_is_status_2() {
+fn a_host_that_lies_is_status_3() {
     let mut store = recorded();
     let header = Key::keccak256(store.block_hash().0);
     store.preimages.get_mut(&header).unwrap()[40] ^= 1;
     let end = run_with_host(store, usize::MAX);
-    assert_eq!(end.status, Some(2));
+    assert_eq!(end.status, Some(3));
     assert!(end.stderr.contains("the host lied"), "{}", end.stderr);
 }
 
 #[test]
-fn a_host_that_answers_nothing_is_status_2() {
+fn a_host_that_answers_nothing_is_status_3() {
     let null = || File::options().read(true).write(true).open("/dev/null").unwrap().into();
     let mut command = program();
     command
         .fd_mappings((3..7).map(|child_fd| FdMapping { parent_fd: null(), child_fd }).collect())
         .unwrap();
     let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(3));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.starts_with("error: no block hash (local input 1)\n"), "{stderr}");
 }

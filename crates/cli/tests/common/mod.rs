@@ -47,6 +47,15 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
+/// Has whatever cargo builds in or below `directory` keep what is between sources and programs in one
+/// place, so that the standard library for a machine is compiled once for all tests.
+pub(crate) fn share_builds(directory: &Path) {
+    let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs");
+    std::fs::create_dir_all(directory.join(".cargo")).unwrap();
+    let text = format!("[build]\nbuild-dir = '{}'\n", shared.display());
+    std::fs::write(directory.join(".cargo/config.toml"), text).unwrap();
+}
+
 /// A file of `testdata/guests`.
 pub(crate) fn guest(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/guests").join(name)

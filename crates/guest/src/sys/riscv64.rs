@@ -3,6 +3,7 @@
 //! are understood.
 
 use core::arch::asm;
+use core::mem::MaybeUninit;
 
 use crate::fd::Errno;
 
@@ -17,8 +18,15 @@ const MAP_PRIVATE_ANONYMOUS: usize = 0x2 | 0x20;
 const FIRST_ERROR: usize = usize::MAX - 4094;
 
 pub(crate) fn read(fd: u32, buffer: &mut [u8]) -> Result<usize, Errno> {
-    let arguments = [fd as usize, buffer.as_mut_ptr().expose_provenance(), buffer.len(), 0, 0, 0];
-    // SAFETY: the call writes at most `buffer.len()` bytes to `buffer`, which is ours to write.
+    let room: *mut [u8] = buffer;
+    // SAFETY: initialised bytes are a room for bytes, and the call only ever writes bytes to it.
+    read_into(fd, unsafe { &mut *(room as *mut [MaybeUninit<u8>]) })
+}
+
+/// As [`read`], into memory that nobody has written yet; as many bytes as it returns are then.
+pub(crate) fn read_into(fd: u32, room: &mut [MaybeUninit<u8>]) -> Result<usize, Errno> {
+    let arguments = [fd as usize, room.as_mut_ptr().expose_provenance(), room.len(), 0, 0, 0];
+    // SAFETY: the call writes at most `room.len()` bytes to `room`, which is ours to write.
     unsafe { call(READ, arguments) }
 }
 
