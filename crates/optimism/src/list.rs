@@ -301,7 +301,7 @@ mod tests {
                 });
                 let expected = alloy_trie::root::ordered_trie_root_with_encoder(
                     &items,
-                    |item: &Bytes, out| out.put_slice(item),
+                    |item: &Bytes, out| out.extend_from_slice(item),
                 );
                 assert_eq!(root, expected, "{count} items of {length} bytes");
                 assert_eq!(read(&mut store, root).unwrap(), items);
