@@ -10,9 +10,11 @@
 //! added to a guest address to find it there. Compiled code adds a delta to an address only if it
 //! has seen
 //!
-//! * that the address lies in the segment, all its bits above [`SEGMENT_BITS`] being the segment's, or
+//! * that the address lies in the segment, all its bits above [`SEGMENT_BITS`] being the segment's
+//!   (when it was compiled, if the address is a constant), or
 //! * that a base lies at least 2^15 behind the segment's start and less than 2^15 behind its end. What
-//!   a displacement of 16 bits reaches from there is in the piece, margin included.
+//!   a displacement of 16 bits reaches from there is in the piece, margin included; and so is what
+//!   several displacements and constants added to the base reach that come to no more than 16 bits.
 //!
 //! The margin behind a piece is the beginning of the next segment, which therefore gets no piece of
 //! its own ([`Window::find`]): every byte of a piece is guest memory, at one guest address. So there is

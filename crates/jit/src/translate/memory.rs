@@ -208,7 +208,7 @@ impl Translator<'_> {
         );
     }
 
-    /// The same, with its delta in `rcx` if it is in the frame.
+    /// A place with its delta in `rcx`, if that was in the frame.
     fn with_delta(&mut self, at: At) -> At {
         if at.way != Way::Frame {
             return at;
