@@ -52,6 +52,14 @@ pub enum Hint {
         /// When the block was made, in seconds since 1970.
         timestamp: u64,
     },
+    /// The value of the polynomial that a blob is, at a point of the program's choice. Only programs
+    /// and hosts of this project have it.
+    L1BlobPoint {
+        /// The blob's commitment.
+        commitment: [u8; 48],
+        /// The point, a field element.
+        point: Hash,
+    },
     /// The header of an L1 block.
     L1BlockHeader(Hash),
     /// The result of a precompiled contract.
@@ -181,9 +189,10 @@ const fn bulk(text: &'static str) -> Name {
 }
 
 /// Every name that [`Hint::parse`] knows.
-pub const NAMES: [Name; 19] = [
+pub const NAMES: [Name; 20] = [
     single("agreed-pre-state"),
     single("l1-blob"),
+    single("l1-blob-point"),
     single("l1-block-header"),
     single("l1-precompile"),
     single("l1-precompile-v2"),
@@ -264,6 +273,9 @@ impl Hint {
                 let timestamp = u64::from_be_bytes(rest.all(wanted)?);
                 Self::L1Blob { versioned_hash, index, timestamp }
             }
+            "l1-blob-point" => {
+                Self::L1BlobPoint { commitment: rest.take("80")?, point: rest.all("80")? }
+            }
             "l1-precompile" | "l1-precompile-v2" => {
                 let old = name == "l1-precompile";
                 let wanted = if old { "20 or more" } else { "28 or more" };
@@ -325,6 +337,9 @@ impl Hint {
                 let index = index.map(u64::to_be_bytes);
                 let index = index.as_ref().map_or(&[][..], |index| index);
                 ("l1-blob", [versioned_hash, index, &timestamp.to_be_bytes()].concat())
+            }
+            (Self::L1BlobPoint { commitment, point }, _) => {
+                ("l1-blob-point", [&commitment[..], point].concat())
             }
             (Self::L1Precompile { address, required_gas: None, input }, OpProgram) => {
                 ("l1-precompile", [&address[..], input].concat())
@@ -413,6 +428,7 @@ impl Hint {
             Self::L2BlockData { chain, .. } => Some(*chain),
             Self::AgreedPreState(_)
             | Self::L1Blob { .. }
+            | Self::L1BlobPoint { .. }
             | Self::L1BlockHeader(_)
             | Self::L1Precompile { .. }
             | Self::L1Receipts(_)

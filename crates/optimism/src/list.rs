@@ -146,6 +146,66 @@ pub fn read<N: Nodes>(nodes: &mut N, root: B256) -> Result<Vec<Bytes>, Error<N::
     }
 }
 
+/// The first item of the list with this root, if it has any. The rest is not looked at.
+///
+/// # Errors
+/// If a node is not to be had, or the trie is not the trie of a list.
+pub fn first<N: Nodes>(nodes: &mut N, root: B256) -> Result<Option<Bytes>, Error<N::Error>> {
+    if root == EMPTY_ROOT {
+        return Ok(None);
+    }
+    let first = Key::of(0);
+    let mut encoded = nodes.node(root).map_err(Error::Nodes)?;
+    let mut path = Vec::new();
+    loop {
+        let malformed = || Error::Node { path: path.clone() };
+        let children = split(&encoded).ok_or_else(malformed)?;
+        let depth = path.len();
+        let next = match children[..] {
+            [compact, content] => {
+                let leaf =
+                    join(&mut path, compact).ok_or_else(|| Error::Node { path: path.clone() })?;
+                if leaf {
+                    let item = content.string().filter(|item| !item.is_empty());
+                    let item = item.filter(|_| path == first.nibbles());
+                    let item = item.ok_or_else(|| Error::Leaf { path: path.clone() })?;
+                    return Ok(Some(Bytes::copy_from_slice(item)));
+                }
+                if path.len() == depth {
+                    return Err(Error::Node { path });
+                }
+                content
+            }
+            [ref children @ .., _] if children.len() == 16 => {
+                let nibble = *first.nibbles().get(depth).ok_or_else(malformed)?;
+                path.push(nibble);
+                children[usize::from(nibble)]
+            }
+            _ => return Err(malformed()),
+        };
+        encoded = match next.raw {
+            [HASH, hash @ ..] if hash.len() == 32 => {
+                nodes.node(B256::from_slice(hash)).map_err(Error::Nodes)?
+            }
+            [0xc0..=0xff, ..] if next.raw.len() < 32 => next.raw.to_vec(),
+            _ => return Err(Error::Node { path }),
+        };
+    }
+}
+
+/// The items of a node.
+fn split(encoded: &[u8]) -> Option<Vec<Item<'_>>> {
+    let (list, []) = Item::split(encoded)? else { return None };
+    let mut payload = list.list()?;
+    let mut children = Vec::with_capacity(17);
+    while !payload.is_empty() {
+        let (item, rest) = Item::split(payload)?;
+        children.push(item);
+        payload = rest;
+    }
+    Some(children)
+}
+
 struct List {
     items: Vec<(usize, Bytes)>,
     bytes: usize,
@@ -160,14 +220,7 @@ impl List {
         path: &mut Vec<u8>,
     ) -> Result<(), Error<N::Error>> {
         let malformed = || Error::Node { path: path.clone() };
-        let (list, rest) = Item::split(encoded).ok_or_else(malformed)?;
-        let mut payload = list.list().filter(|_| rest.is_empty()).ok_or_else(malformed)?;
-        let mut children = Vec::with_capacity(17);
-        while !payload.is_empty() {
-            let (item, rest) = Item::split(payload).ok_or_else(malformed)?;
-            children.push(item);
-            payload = rest;
-        }
+        let children = split(encoded).ok_or_else(malformed)?;
         let depth = path.len();
         match children[..] {
             [compact, content] => {
