@@ -32,8 +32,10 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
         _ => bail!("guests takes --update, --check or nothing, not {}", options.join(" ")),
     };
     let mut programs = programs()?;
+    if stored.is_some() {
+        programs.retain(|program| !NOT_STORED.contains(&program.as_str()));
+    }
     build(&programs)?;
-    programs.retain(|program| !NOT_STORED.contains(&program.as_str()));
     stored.map_or(Ok(()), |then| then(&programs))
 }
 
