@@ -85,7 +85,9 @@ impl Recorder {
         }
         let busy = matches!(&self.work, Work::Writing(thread) if !thread.is_finished());
         let (taken, cost) = self.last;
-        if self.options.share != 0 && busy || taken.elapsed() < cost.saturating_mul(self.options.share) {
+        if self.options.share != 0 && busy
+            || taken.elapsed() < cost.saturating_mul(self.options.share)
+        {
             return Ok(());
         }
         self.take(machine)
