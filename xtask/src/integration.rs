@@ -28,7 +28,9 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
     let (geth, anvil) = (geth(&home)?, anvil(&home)?);
     let mut test = cargo();
     test.args(["test", "--package", "tribunal-optimism-host", "--features", "integration"]);
-    test.args(["--test", "integration"]).env("GETH", geth).env("ANVIL", anvil);
+    // One node at a time: each wants a machine to itself.
+    test.args(["--test", "integration", "--", "--test-threads=1"]);
+    test.env("GETH", geth).env("ANVIL", anvil);
     if record {
         test.env("RECORD", "1");
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::compiler::STANDS_IN;
 use crate::target::Target;
-use crate::toolchain::{Toolchain, ToolchainError, program};
+use crate::toolchain::{Toolchain, ToolchainError, check_linker, program};
 
 /// How programs are compiled, whatever the manifest or a configuration file says.
 const PROFILE: [&str; 8] = [
@@ -162,6 +162,7 @@ impl Compile {
         let output = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
         let output = output.map_err(no_cargo)?;
         if !output.status.success() {
+            check_linker()?;
             return Err(BuildError::Failed { status: output.status });
         }
         let messages = String::from_utf8_lossy(&output.stdout);

@@ -5,9 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::compile::Workspace;
+use crate::kit;
 
-/// What a new program is made of. `{{name}}` is its name, `{{crate}}` that of its library, and
-/// `{{guest}}` where the kit is.
+/// What a new program is made of. `{{name}}` is its name, `{{crate}}` that of its library, `{{guest}}`
+/// where the kit is, and `{{workspace}}` what is of the workspace.
 const FILES: [(&str, &str); 9] = [
     (".gitignore", include_str!("../template/gitignore")),
     ("Cargo.toml", include_str!("../template/Cargo.toml.in")),
@@ -42,6 +43,8 @@ const RESERVED: [&str; 12] = [
 /// The kit, as a new program depends on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Guest {
+    /// In the program's own folder, from the sources that this executable carries.
+    Carried,
     /// The folder `crates/guest` of a clone.
     Path(PathBuf),
     /// A repository.
@@ -126,7 +129,8 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
 }
 
 impl Template {
-    /// Writes the program into `directory`, which must not be there yet, and returns the files.
+    /// Writes the program into `directory`, which must not be there yet, and returns the files, and
+    /// the folder of the kit if that was written too.
     ///
     /// # Errors
     /// If it is there, or cannot be written; then nothing is left behind.
@@ -158,6 +162,9 @@ impl Template {
             let _ = fs::remove_dir_all(&unfinished);
         }
         let mut files = written?;
+        if self.guest == Guest::Carried {
+            files.push(directory.join(kit::FOLDER));
+        }
         // Cargo leaves in the lock what the program needs. If it cannot now, it will when it builds.
         let _ = Workspace::settle(directory);
         files.push(directory.join("Cargo.lock"));
@@ -167,13 +174,18 @@ impl Template {
     fn write_files(&self, to: &Path, directory: &Path) -> Result<Vec<PathBuf>, NewError> {
         let guest = self.guest.dependency(directory);
         let mut files = Vec::new();
+        if self.guest == Guest::Carried {
+            let kit = to.join(kit::FOLDER);
+            kit::write(&kit).map_err(|source| NewError::Io { path: kit, source })?;
+        }
         for (name, text) in FILES.into_iter().chain([("Cargo.lock", LOCK)]) {
             let text = match name {
                 "Cargo.lock" | "rust-toolchain.toml" => text.to_owned(),
                 _ => text
                     .replace("{{name}}", &self.name)
                     .replace("{{crate}}", &self.name.replace('-', "_"))
-                    .replace("{{guest}}", &guest),
+                    .replace("{{guest}}", &guest)
+                    .replace("{{workspace}}", self.guest.workspace()),
             };
             let path = to.join(name);
             let io = |source| NewError::Io { path: path.clone(), source };
@@ -188,10 +200,22 @@ impl Template {
 }
 
 impl Guest {
+    /// What the manifest says of its workspace: the kit is in one of its own.
+    const fn workspace(&self) -> &'static str {
+        match self {
+            Self::Carried => "[workspace]\nexclude = ['kit']",
+            Self::Git { .. } | Self::Path(_) => "[workspace]",
+        }
+    }
+
     /// The line of the manifest.
     fn dependency(&self, directory: &Path) -> String {
         let quoted = |text: &str| format!("'{text}'");
         match self {
+            Self::Carried => {
+                let path = format!("{}/{}", kit::FOLDER, kit::GUEST);
+                format!("tribunal-guest = {{ path = {} }}", quoted(&path))
+            }
             Self::Git { url, rev: None } => format!("tribunal-guest = {{ git = {} }}", quoted(url)),
             Self::Git { url, rev: Some(rev) } => {
                 format!("tribunal-guest = {{ git = {}, rev = {} }}", quoted(url), quoted(rev))
@@ -251,6 +275,22 @@ mod tests {
         assert_eq!(way("/h/t/crates/guest", "/h/t/p"), Some("../crates/guest".into()));
         assert_eq!(way("/h/t/crates/guest", "/tmp/x/p"), None);
         assert_eq!(way("/h/t/crates/guest", "/p"), None);
+    }
+
+    #[test]
+    fn the_kit_can_be_carried_along() {
+        let directory = tempfile::tempdir().unwrap();
+        let words = directory.path().join("words");
+        let template = Template { name: "words".into(), guest: Guest::Carried };
+        let files = template.write(&words).unwrap();
+        assert!(files.contains(&words.join("kit")), "{files:?}");
+        assert!(is_guest(&words.join("kit/crates/guest")));
+        let manifest = fs::read_to_string(words.join("Cargo.toml")).unwrap();
+        assert!(
+            manifest.contains("tribunal-guest = { path = 'kit/crates/guest' }\n"),
+            "{manifest}"
+        );
+        assert!(manifest.ends_with("[workspace]\nexclude = ['kit']\n"), "{manifest}");
     }
 
     #[test]

@@ -24,6 +24,9 @@ pub enum ToolchainError {
         /// What the system says.
         source: io::Error,
     },
+    /// There is nothing to link with, and what runs while a program is built has to be.
+    #[error("there is no linker: cc is not in the path")]
+    NoLinker,
     /// The source of the standard library is missing.
     #[error(
         "the source of the standard library is not installed, and programs are built with it (it \
@@ -48,6 +51,8 @@ impl ToolchainError {
             Self::NoCompiler { .. } => {
                 "install Rust: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
             }
+            Self::NoLinker if cfg!(target_os = "macos") => "xcode-select --install",
+            Self::NoLinker => "apt-get install gcc, or whatever brings cc on this system",
             Self::NoSource { .. } => "rustup component add rust-src",
             Self::Refused { .. } => "rustup toolchain install",
         }
@@ -72,6 +77,17 @@ impl Toolchain {
     pub fn version(&self) -> &str {
         &self.version
     }
+}
+
+/// Whether what Rust links with by itself is in the path. Who has told cargo of another linker needs
+/// none, so this matters only where a build has failed.
+///
+/// # Errors
+/// If it is not.
+pub fn check_linker() -> Result<(), ToolchainError> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = std::env::split_paths(&path).any(|folder| folder.join("cc").is_file());
+    if there || cfg!(not(unix)) { Ok(()) } else { Err(ToolchainError::NoLinker) }
 }
 
 /// The program in the variable that cargo sets for those it runs, or in the path.

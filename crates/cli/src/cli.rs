@@ -86,9 +86,14 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> std::result::Result<Cli, clap::
     })
 }
 
-/// op-challenger takes us for kona-host, whose first argument is the mode.
+/// op-challenger takes us for kona-host, whose first argument is the mode, but for how much to say.
 fn as_host(mut arguments: Vec<OsString>) -> Vec<OsString> {
-    if arguments.get(1).is_some_and(|first| first == "single") {
+    let is_volume = |argument: &&OsString| {
+        let letters = argument.to_str().and_then(|text| text.strip_prefix('-'));
+        letters.is_some_and(|letters| !letters.is_empty() && letters.chars().all(|c| c == 'v'))
+    };
+    let first = arguments.iter().skip(1).find(|argument| !is_volume(argument));
+    if first.is_some_and(|first| first == "single") {
         arguments.insert(1, "host".into());
     }
     arguments

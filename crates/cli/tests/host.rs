@@ -158,10 +158,11 @@ fn a_program_is_answered_as_op_challenger_asks_for_it() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(node.count(), 2);
 
-    // The same claim about another block's header: a verdict, and no failure of the host.
-    let wrong = offline.iter().map(|argument| match *argument == block.claim {
-        true => format!("0x{}", "11".repeat(32)),
-        false => argument.clone(),
+    // Another claim: a verdict, and no failure of the host. kona-host may be told to talk first.
+    let wrong = offline.iter().map(|argument| match argument.as_str() {
+        "host" => "-vvv".into(),
+        claim if claim == block.claim => format!("0x{}", "11".repeat(32)),
+        other => other.to_owned(),
     });
     let output = exec(&wrong.collect::<Vec<_>>());
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
@@ -285,6 +286,12 @@ fn doctor_tells_what_is_amiss() {
     let plain = doctor(&[]);
     assert_eq!(plain.status.code(), Some(0), "{}{}", stdout(&plain), stderr(&plain));
     assert!(stdout(&plain).starts_with("this machine\n  "), "{}", stdout(&plain));
+    line_with(&stdout(&plain), "good  rustc ");
+    let mut command = tribunal();
+    let bare = command.arg("doctor").env("RUSTC", "nothing").env("PATH", "").output().unwrap();
+    assert_eq!(bare.status.code(), Some(0), "whoever only runs programs needs no compiler");
+    line_with(&stdout(&bare), "poor  cannot run nothing: ");
+    line_with(&stdout(&bare), "poor  there is no linker");
 
     let directory = tempfile::tempdir().unwrap();
     let good = Node::start(beacon(BlobApi::Blobs));

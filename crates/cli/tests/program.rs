@@ -28,17 +28,17 @@ fn clean(directory: &Path) -> Command {
     command
 }
 
-fn copy(from: &Path, to: &Path) {
-    if from.is_file() {
-        fs::copy(from, to).unwrap();
-        return;
+/// Makes a repository of a folder, and returns its URL.
+fn repository(folder: &Path) -> String {
+    for arguments in [
+        &["init", "--quiet"][..],
+        &["add", "."],
+        &["-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", "Kit"],
+    ] {
+        let output = Command::new("git").current_dir(folder).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
     }
-    fs::create_dir_all(to).unwrap();
-    for name in names(from) {
-        if name != "target" {
-            copy(&from.join(&name), &to.join(&name));
-        }
-    }
+    format!("file://{}", folder.display())
 }
 
 /// The only program that a build tells of.
@@ -49,8 +49,8 @@ fn built(output: &Output) -> Value {
     reports[0].clone()
 }
 
-/// Another folder, another home of cargo, the kit elsewhere, and an environment and a configuration
-/// file that would have everything otherwise.
+/// Another folder, another home of cargo, the kit carried along, and an environment and a configuration
+/// file that would have everything otherwise; and the kit from a repository.
 #[test]
 fn a_program_is_the_same_bytes_wherever_it_is_built() {
     let directory = tempfile::tempdir().unwrap();
@@ -63,19 +63,12 @@ fn a_program_is_the_same_bytes_wherever_it_is_built() {
     let here = built(&clean(&words).args(["build", "--json", "--quiet"]).output().unwrap());
 
     let two = directory.path().join("two/deeper");
-    let kit = two.join("kit");
-    for part in ["Cargo.toml", "crates/guest", "crates/keccak", "crates/preimage"] {
-        fs::create_dir_all(kit.join(part).parent().unwrap()).unwrap();
-        copy(&root().join(part), &kit.join(part));
-    }
-    let moved = two.join("under/another/name");
-    copy(&words, &moved);
-    let manifest = fs::read_to_string(moved.join("Cargo.toml")).unwrap();
-    let path = |line: &str| match line.starts_with("tribunal-guest") {
-        true => format!("tribunal-guest = {{ path = '{}' }}\n", kit.join("crates/guest").display()),
-        false => format!("{line}\n"),
-    };
-    fs::write(moved.join("Cargo.toml"), manifest.lines().map(path).collect::<String>()).unwrap();
+    fs::create_dir_all(&two).unwrap();
+    let made = clean(&two).args(["new", "words", "--with-kit"]).output().unwrap();
+    assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
+    assert!(stdout(&made).contains("\n  kit/\n"), "{}", stdout(&made));
+    let moved = two.join("another-name");
+    fs::rename(two.join("words"), &moved).unwrap();
     fs::create_dir(two.join(".cargo")).unwrap();
     fs::write(
         two.join(".cargo/config.toml"),
@@ -102,6 +95,19 @@ fn a_program_is_the_same_bytes_wherever_it_is_built() {
     assert_ne!(here["elf"], there["elf"]);
     assert!(elf(&here) == elf(&there), "the same sources gave different bytes");
     assert_eq!(here["prestate"]["hash"], there["prestate"]["hash"]);
+
+    // From a repository.
+    let three = directory.path().join("three");
+    fs::create_dir(&three).unwrap();
+    share_builds(&three);
+    let repository = repository(&moved.join("kit"));
+    let made = clean(&three).args(["new", "words", "--guest-git", &repository]).output().unwrap();
+    assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
+    let mut build = clean(&three.join("words"));
+    let cloned = build.args(["build", "--json", "--quiet"]).env("CARGO_HOME", &other_home).output();
+    let cloned = built(&cloned.unwrap());
+    assert!(elf(&here) == elf(&cloned), "the kit from a repository gave different bytes");
+
     for place in [directory.path().to_path_buf(), root(), home] {
         let name = place.to_string_lossy().into_owned();
         let found = elf(&here).windows(name.len()).any(|bytes| bytes == name.as_bytes());
@@ -209,6 +215,29 @@ fn what_is_missing_is_named_with_the_command_that_mends_it() {
             assert!(error.contains(&format!("hint: {hint}")), "{error}");
         }
     }
+}
+
+/// What is compiled for this computer has to be linked there.
+#[test]
+fn a_linker_that_is_missing_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let manifest = "[package]\nname = \"x\"\nedition = \"2024\"\n[workspace]\n";
+    fs::write(path.join("Cargo.toml"), manifest).unwrap();
+    fs::create_dir(path.join("src")).unwrap();
+    fs::write(path.join("src/main.rs"), "fn main() {}\n").unwrap();
+    let cargo = Path::new(env!("CARGO"));
+    let output = clean(path)
+        .args(["test", "--native", "--quiet"])
+        .env("CARGO", cargo)
+        .env("RUSTC", cargo.with_file_name("rustc"))
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    let error = stderr(&output);
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    assert!(error.contains("error: there is no linker: cc is not in the path"), "{error}");
+    assert!(error.contains("hint: apt-get install gcc"), "{error}");
 }
 
 #[test]

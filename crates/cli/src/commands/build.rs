@@ -214,7 +214,8 @@ impl Place {
     }
 }
 
-fn of_build(error: BuildError) -> Failure {
+/// Who is to mend it, and how.
+pub(crate) fn of_build(error: BuildError) -> Failure {
     let message = error.to_string();
     match error {
         BuildError::Toolchain(lacking) => Failure::environment(message).hint(lacking.remedy()),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
+use tribunal_build::{Toolchain, check_linker};
 use tribunal_host::store;
 use tribunal_jit::EngineKind;
 use tribunal_keccak::Hash;
@@ -33,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Check what runs here and what it is fed from, and say how to mend what is amiss.
 ///
-/// Without flags, only the machine. With nodes, each of them: its chain, the methods it has, how far
+/// Without flags, only the machine, and what writing programs takes. With nodes, each of them: its chain, the methods it has, how far
 /// back its states go. With a data directory and programs, those too. Leaves with 1 if something
 /// does not work.
 #[derive(Args, Debug)]
@@ -88,6 +89,7 @@ impl Doctor {
     pub(crate) fn execute(&self) -> Result<u8> {
         let mut report = Report::default();
         machine(&mut report);
+        kit(&mut report);
         for program in &self.programs {
             self.program(program, &mut report);
         }
@@ -180,6 +182,21 @@ fn machine(report: &mut Report) {
         }
     }
     space(subject, &std::env::temp_dir(), report);
+}
+
+/// What programs are written with: nobody needs it who only runs them.
+fn kit(report: &mut Report) {
+    let subject = "writing programs";
+    let toolchain = match Toolchain::of(Path::new(".")) {
+        Ok(toolchain) => Ok(format!("{}, with the source of its library", toolchain.version())),
+        Err(lacking) => Err(lacking),
+    };
+    for found in [toolchain, check_linker().map(|()| "there is a linker".to_owned())] {
+        match found {
+            Ok(text) => report.good(subject, text),
+            Err(lacking) => report.poor(subject, lacking.to_string(), lacking.remedy()),
+        }
+    }
 }
 
 /// What the kernel says of memory that is free or can be made so.

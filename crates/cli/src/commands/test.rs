@@ -6,7 +6,7 @@ use std::process::Command;
 use clap::Args;
 use tribunal_build::Target;
 
-use crate::commands::build::PlaceArgs;
+use crate::commands::build::{PlaceArgs, of_build};
 use crate::failure::{Failure, Result};
 use crate::output::print;
 use crate::style::Style;
@@ -72,6 +72,10 @@ impl Test {
         let status = cargo.status();
         let status =
             status.map_err(|error| Failure::environment(format!("cannot run cargo: {error}")))?;
+        if !status.success() {
+            // Cargo would have it that the test is at fault.
+            tribunal_build::check_linker().map_err(|error| of_build(error.into()))?;
+        }
         Ok(status.success())
     }
 }
