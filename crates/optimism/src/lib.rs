@@ -12,7 +12,6 @@ mod header;
 pub mod list;
 mod precompiles;
 mod preimages;
-mod rlp;
 mod signature;
 mod state;
 mod transaction;

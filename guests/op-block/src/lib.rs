@@ -28,7 +28,7 @@ use core::fmt;
 
 use alloy_consensus::Header;
 use alloy_primitives::{B256, Bytes};
-use tribunal_guest::{Key, Oracle, Verdict, println};
+use tribunal_guest::{Hint, Key, Oracle, Verdict, println};
 use tribunal_optimism::trie::Nodes;
 use tribunal_optimism::{
     Attributes, Error as BlockError, Hints, Item, Preimages, State, Undecided, execute, list,
@@ -215,7 +215,8 @@ fn transactions<O: Oracle>(
             self.0.keccak(hash, Item::Transactions)
         }
     }
-    preimages.hint("l2-transactions", &[&hash.0]).map_err(list::Error::Nodes)?;
+    let hint = Hint::L2Transactions { hash: hash.0, chain: None };
+    preimages.tell(&hint).map_err(list::Error::Nodes)?;
     list::read(&mut Transactions(preimages), header.transactions_root)
 }
 
