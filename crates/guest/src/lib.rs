@@ -43,11 +43,15 @@ pub mod entry;
 mod error;
 mod exit;
 pub mod fd;
+#[cfg(all(target_os = "none", feature = "native-keccak"))]
+mod hash;
 mod header;
 #[cfg(any(target_os = "none", test))]
 mod heap;
 #[cfg(feature = "log")]
 pub mod logging;
+#[cfg(any(target_os = "none", test))]
+mod memory;
 mod number;
 mod oracle;
 pub mod precompile;

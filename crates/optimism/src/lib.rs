@@ -7,6 +7,7 @@
 extern crate alloc;
 
 mod block;
+mod code;
 mod fees;
 mod header;
 pub mod list;

@@ -101,7 +101,11 @@ pub fn decide<O: Oracle>(mut preimages: Preimages<O>) -> Result<Decision, Error>
         Err(invalid) => return Ok(decision(Finding::Impossible(invalid.to_string()))),
     };
     let mut state = State::new(preimages, parent.clone(), parent_hash);
-    match execute(&mut state, &config, &attributes, &mut |_, _| {}) {
+    let executed = execute(&mut state, &config, &attributes, &mut |_, _| {});
+    // In a machine the program ends with this block: nobody needs the memory that it took.
+    #[cfg(target_os = "none")]
+    core::mem::forget(state);
+    match executed {
         Ok(executed) if executed.hash == claim => {
             let gas_used = executed.header.gas_used;
             Ok(decision(Finding::Same { transactions: count, gas_used }))
