@@ -17,7 +17,7 @@ mod rebuild;
 mod survey;
 mod trie;
 
-pub use boot::Boot;
+pub use boot::{BlockBoot, Boot};
 pub use fetcher::{Fetcher, Nodes, Options};
 pub use output::output_preimage;
 pub use survey::{Finding, Grade, survey_beacon, survey_l1, survey_l2};
