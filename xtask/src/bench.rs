@@ -22,11 +22,11 @@ use crate::bench::contest::Contest;
 use crate::bench::extras::Extras;
 use crate::bench::options::{Options, Runner, Workload};
 use crate::bench::platform::{Platform, Tools};
-use crate::bench::programs::{Program, build_cargo, build_memory};
+use crate::bench::programs::{Program, build_memory};
 use crate::bench::report::Report;
 use crate::bench::runners::{Cannon, Runners, Tribunal};
 use crate::guests::write;
-use crate::{cargo, root};
+use crate::{build_cargo, cargo, root};
 
 pub(crate) use kit::kit;
 

@@ -32,8 +32,10 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
         _ => bail!("guests takes --update, --check or nothing, not {}", options.join(" ")),
     };
     let mut programs = programs()?;
+    if stored.is_some() {
+        programs.retain(|program| !NOT_STORED.contains(&program.as_str()));
+    }
     build(&programs)?;
-    programs.retain(|program| !NOT_STORED.contains(&program.as_str()));
     stored.map_or(Ok(()), |then| then(&programs))
 }
 
@@ -59,10 +61,10 @@ fn programs() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// What a program is built for: everything, but for the one that takes minutes to build, as long as
-/// only one machine runs it.
+/// What a program is built for: everything, but for those that take minutes to build, as long as only
+/// one machine runs them.
 fn targets(program: &str) -> &'static [Target] {
-    if program == "op-block" { &[Target::Mips64] } else { &Target::ALL }
+    if ["op-block", "optimism"].contains(&program) { &[Target::Mips64] } else { &Target::ALL }
 }
 
 /// Each by itself: built together, the features that one of them asks of a crate would be in all.

@@ -16,9 +16,10 @@ mod tidy;
 mod vectors;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
 
 const USAGE: &str = "\
 Usage: cargo xtask COMMAND
@@ -118,6 +119,19 @@ fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
     cargo
+}
+
+/// Builds something with cargo, and returns where the executable is.
+fn build_cargo(cargo: &mut Command, arguments: &[&str]) -> Result<PathBuf> {
+    cargo.args(["build", "--quiet", "--message-format", "json-render-diagnostics"]).args(arguments);
+    let output = cargo.stderr(Stdio::inherit()).output().context("cannot run cargo")?;
+    ensure!(output.status.success(), "cargo build {} failed", arguments.join(" "));
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let executable = messages.lines().rev().find_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    executable.context("cargo built no executable")
 }
 
 /// Runs a command that speaks for itself.

@@ -65,6 +65,7 @@ const MAY_KNOW: [(&str, &[&str]); 26] = [
     ),
     ("guests/bench", &["guest"]),
     ("guests/op-block", &["guest", "optimism", "rollup"]),
+    ("guests/optimism", &["derivation", "guest", "optimism", "rollup"]),
     ("guests/transactions", &["guest", "keccak", "preimage"]),
     ("xtask", &["build", "conformance", "fuzz", "guest", "jit", "machine", "mips64", "preimage"]),
 ];

@@ -46,9 +46,18 @@ pub struct PayloadAttributes {
 impl PayloadAttributes {
     /// The same without what the sequencer put in: what a block becomes that cannot be executed.
     pub fn deposits_only(mut self) -> Self {
-        self.transactions.retain(|transaction| transaction.first() == Some(&DEPOSIT));
+        self.transactions.retain(is_deposit);
         self
     }
+
+    /// Whether the sequencer put nothing in.
+    pub fn has_only_deposits(&self) -> bool {
+        self.transactions.iter().all(is_deposit)
+    }
+}
+
+fn is_deposit(transaction: &Bytes) -> bool {
+    transaction.first() == Some(&DEPOSIT)
 }
 
 /// Attributes, and where they come from.

@@ -8,27 +8,43 @@ use alloc::vec::Vec;
 pub const BLOB_BYTES: usize = 4096 * 32;
 
 /// The most bytes that a blob can carry.
-pub const MAX_BLOB_DATA: usize = (4 * 31 + 3) * 1024 - 4;
+pub const MAX_BLOB_DATA: usize = ROUND_BYTES * 1024 - 4;
 
-/// The bytes that a blob carries, if it is a valid encoding; an invalid blob is skipped.
+/// Bytes that a round carries: 31 of each of its four elements, and three out of six free bits of each
+/// element's first byte.
+const ROUND_BYTES: usize = 4 * 31 + 3;
+
+/// How many elements at the front of a blob carry something, as its first one tells: all others must
+/// be 0. `None` if no blob that begins so is a valid encoding.
+pub fn elements_used(first: &[u8; 32]) -> Option<usize> {
+    // Version and length come before the data.
+    length(first).map(|length| 4 * (length + 4).div_ceil(ROUND_BYTES))
+}
+
+/// The length that the first element tells, in bytes.
+fn length(first: &[u8; 32]) -> Option<usize> {
+    let [_, version, l0, l1, l2, ..] = *first;
+    let length = usize::from(l0) << 16 | usize::from(l1) << 8 | usize::from(l2);
+    (version == 0 && length <= MAX_BLOB_DATA).then_some(length)
+}
+
+/// The bytes that a blob carries, if it is a valid encoding; an invalid blob is skipped. Elements that
+/// are missing at the end are 0.
 ///
-/// Each round takes four elements: 31 bytes of each, and three bytes out of the six free bits of each
-/// element's first byte. The first element of all begins with version and length.
+/// Elements are taken in rounds of four. The first element of all begins with version and length.
 pub fn decode_blob(blob: &[u8]) -> Option<Vec<u8>> {
     let (elements, rest) = blob.as_chunks::<32>();
-    if elements.len() != 4096 || !rest.is_empty() {
+    if elements.len() > 4096 || !rest.is_empty() {
         return None;
     }
-    let [_, version, l0, l1, l2, ..] = elements[0];
-    let length = usize::from(l0) << 16 | usize::from(l1) << 8 | usize::from(l2);
-    if version != 0 || length > MAX_BLOB_DATA {
-        return None;
-    }
-    let mut out = Vec::with_capacity(length.next_multiple_of(127) + 127);
-    let mut rounds = elements.chunks_exact(4);
+    let length = length(elements.first()?)?;
+    let mut out = Vec::with_capacity(length + ROUND_BYTES);
+    let mut rounds = elements.chunks(4);
     let mut first = true;
     while out.len() < length || first {
-        let round = rounds.next()?;
+        let mut round = [[0; 32]; 4];
+        let there = rounds.next().unwrap_or_default();
+        round[..there.len()].copy_from_slice(there);
         let [a, b, c, d] = [round[0][0], round[1][0], round[2][0], round[3][0]];
         // The first element's high bits are masked, not looked at; so does whoever set the rule.
         if (b | c | d) & 0xc0 != 0 || (!first && a & 0xc0 != 0) {
@@ -118,6 +134,32 @@ mod tests {
     }
 
     #[test]
+    fn the_first_element_tells_how_many_are_enough() {
+        for (len, expected) in [
+            (0, 4),
+            (1, 4),
+            (123, 4),
+            (124, 8),
+            (250, 8),
+            (251, 12),
+            (MAX_BLOB_DATA - 127, 4092),
+            (MAX_BLOB_DATA, 4096),
+        ] {
+            let data = data(len);
+            let blob = encode_blob(&data).expect("it fits");
+            let first = blob.first_chunk().expect("an element");
+            assert_eq!(elements_used(first), Some(expected), "{len}");
+            assert_eq!(decode_blob(&blob[..32 * expected]), Some(data), "{len}");
+        }
+        let mut spoilt = [0; 32];
+        spoilt[1] = 1;
+        assert_eq!(elements_used(&spoilt), None, "version");
+        spoilt = [0; 32];
+        spoilt[2] = 2;
+        assert_eq!(elements_used(&spoilt), None, "length");
+    }
+
+    #[test]
     fn what_is_not_an_encoding_is_refused() {
         let good = encode_blob(&data(1000)).expect("it fits");
         let spoil = |place: usize, value: u8| {
@@ -134,6 +176,8 @@ mod tests {
         assert_eq!(spoil(33 * 32, 1), None, "unread bytes right after the last round");
         assert_eq!(spoil(0, 0xc0 | good[0]), Some(data(1000)), "the first element is masked");
         assert_eq!(decode_blob(&good[1..]), None);
+        assert_eq!(decode_blob(&[&good[..], &[0; 32]].concat()), None, "longer than a blob");
+        assert_eq!(decode_blob(&[]), None);
         assert_eq!(decode_blob(&vec![0; BLOB_BYTES]), Some(Vec::new()));
     }
 }

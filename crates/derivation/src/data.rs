@@ -37,8 +37,9 @@ pub trait L1Data {
     /// If they cannot be had.
     fn l1_receipts(&mut self, header: &Header) -> Result<Vec<Bytes>, Self::Error>;
 
-    /// The 131,072 bytes of a blob that a transaction of the block names. `index` is its place among all
-    /// blobs of the block, which old hints need.
+    /// The 131,072 bytes of a blob that a transaction of the block names; elements may be missing at the
+    /// end if they are 0, or if [`elements_used`](crate::blob::elements_used) says that no such blob is
+    /// of interest. `index` is its place among all blobs of the block, which old hints need.
     ///
     /// # Errors
     /// If it cannot be had.

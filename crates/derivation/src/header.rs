@@ -40,6 +40,11 @@ pub struct Header {
 impl Header {
     /// Reads a header from its RLP and hashes it. Fields of later forks are passed over.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
+        Self::decode_hashed(bytes, B256::new(keccak256(bytes)))
+    }
+
+    /// Reads a header from its RLP, whose hash is known to be `hash`.
+    pub fn decode_hashed(bytes: &[u8], hash: B256) -> Option<Self> {
         let mut items = exact_list(bytes)?;
         let parent_hash = B256::new(items.array()?);
         let [_ommers, _beneficiary, _state_root] =
@@ -56,7 +61,7 @@ impl Header {
         let mix_digest = B256::new(items.array()?);
         let _nonce = items.array::<8>()?;
         let mut header = Self {
-            hash: B256::new(keccak256(bytes)),
+            hash,
             parent_hash,
             transactions_root,
             receipts_root,

@@ -19,7 +19,8 @@ pub struct Options {
     /// Steps between two snapshots, as long as none had to be dropped.
     pub spacing: u64,
     /// Of the time that a run takes, the part that may go into looking for pages that changed: one
-    /// in so many. 0 if that does not matter.
+    /// in so many. 0 if that does not matter: then no snapshot is left out because another is still
+    /// being written.
     pub share: u32,
 }
 
@@ -84,7 +85,9 @@ impl Recorder {
         }
         let busy = matches!(&self.work, Work::Writing(thread) if !thread.is_finished());
         let (taken, cost) = self.last;
-        if busy || taken.elapsed() < cost.saturating_mul(self.options.share) {
+        if self.options.share != 0 && busy
+            || taken.elapsed() < cost.saturating_mul(self.options.share)
+        {
             return Ok(());
         }
         self.take(machine)

@@ -12,10 +12,10 @@ use tribunal_rpc::{Bounds, Client};
 
 use crate::beacon::Beacon;
 use crate::chain::{Chain, Witness, digits};
+use crate::compute;
 use crate::failure::Failure;
 use crate::header::Header;
 use crate::output::{MESSAGE_PASSER, output_preimage};
-use crate::precompile::Call;
 use crate::rebuild::bytes;
 use crate::trie::OrderedTrie;
 
@@ -144,14 +144,11 @@ impl Fetcher {
                 let blob = self.l1()?.1.blob(&versioned_hash, index, timestamp, bounds)?;
                 blob.preimages().try_for_each(|(key, data)| errand.put(key, data))
             }
+            Hint::L1BlobPoint { commitment, point } => {
+                compute::blob_point(&commitment, &point, errand.errand)
+            }
             Hint::L1Precompile { address, required_gas, input } => {
-                let call = Call::run(&address, required_gas, &input).ok_or_else(|| {
-                    let address = digits(&address);
-                    HintError::new(format!("no host runs the precompile {address}")).for_good()
-                })?;
-                let (call_key, result_key) = (call.call_key(), call.result_key());
-                errand.put(call_key, call.call)?;
-                errand.put(result_key, call.result)
+                compute::precompile(&address, required_gas, &input, errand.errand)
             }
             Hint::L2BlockHeader { hash, .. } => {
                 let header = self.header(&self.l2, &hash, errand)?;

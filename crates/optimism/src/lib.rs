@@ -6,6 +6,7 @@
 
 extern crate alloc;
 
+mod blob;
 mod block;
 mod code;
 mod fees;
@@ -18,9 +19,11 @@ mod state;
 mod transaction;
 pub mod trie;
 
+pub use blob::{BlobId, Blobs};
 pub use block::{
     Error, Executed, InvalidBlock, InvalidTransaction, MESSAGE_PASSER, execute, output_root,
 };
 pub use header::Attributes;
 pub use preimages::{Hints, Item, Preimages, Undecided};
+pub use signature::recover;
 pub use state::State;

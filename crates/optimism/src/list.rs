@@ -144,6 +144,62 @@ pub fn read<N: Nodes>(nodes: &mut N, root: B256) -> Result<Vec<Bytes>, Error<N::
     }
 }
 
+/// The first item of the list with this root, if it has any. The rest is not looked at.
+///
+/// # Errors
+/// If a node is not to be had, or the trie is not the trie of a list.
+pub fn first<N: Nodes>(nodes: &mut N, root: B256) -> Result<Option<Bytes>, Error<N::Error>> {
+    if root == EMPTY_ROOT {
+        return Ok(None);
+    }
+    let first = Key::of(0);
+    let mut encoded = nodes.node(root).map_err(Error::Nodes)?;
+    let mut path = Vec::new();
+    loop {
+        let malformed = || Error::Node { path: path.clone() };
+        let children = rlp::list(&encoded).ok().and_then(split).ok_or_else(malformed)?;
+        let depth = path.len();
+        let next = match children[..] {
+            [compact, content] => {
+                let leaf =
+                    join(&mut path, compact).ok_or_else(|| Error::Node { path: path.clone() })?;
+                if leaf {
+                    let item = content.bytes().ok().filter(|item| !item.is_empty());
+                    let item = item.filter(|_| path == first.nibbles());
+                    let item = item.ok_or_else(|| Error::Leaf { path: path.clone() })?;
+                    return Ok(Some(Bytes::copy_from_slice(item)));
+                }
+                if path.len() == depth {
+                    return Err(Error::Node { path });
+                }
+                content
+            }
+            [ref children @ .., _] if children.len() == 16 => {
+                let nibble = *first.nibbles().get(depth).ok_or_else(malformed)?;
+                path.push(nibble);
+                children[usize::from(nibble)]
+            }
+            _ => return Err(malformed()),
+        };
+        encoded = match next {
+            Item::Bytes(hash) if hash.len() == 32 => {
+                nodes.node(B256::from_slice(hash)).map_err(Error::Nodes)?
+            }
+            Item::List(embedded) if embedded.len() < 31 => rlp::list_of(embedded),
+            _ => return Err(Error::Node { path }),
+        };
+    }
+}
+
+/// The items of a node.
+fn split(mut node: Items<'_>) -> Option<Vec<Item<'_>>> {
+    let mut children = Vec::with_capacity(17);
+    while !node.is_empty() {
+        children.push(node.take().ok()?);
+    }
+    Some(children)
+}
+
 struct List {
     items: Vec<(usize, Bytes)>,
     bytes: usize,
@@ -166,14 +222,11 @@ impl List {
     fn take<N: Nodes>(
         &mut self,
         nodes: &mut N,
-        mut node: Items<'_>,
+        node: Items<'_>,
         path: &mut Vec<u8>,
     ) -> Result<(), Error<N::Error>> {
         let malformed = || Error::Node { path: path.clone() };
-        let mut children = Vec::with_capacity(17);
-        while !node.is_empty() {
-            children.push(node.take().map_err(|_| malformed())?);
-        }
+        let children = split(node).ok_or_else(malformed)?;
         let depth = path.len();
         match children[..] {
             [compact, content] => {

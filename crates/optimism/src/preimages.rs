@@ -7,11 +7,12 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use alloy_consensus::Header;
-use alloy_primitives::{Address, B256, U256};
-use tribunal_optimism_hints::{BlockId, Dialect, Hint, PayloadWitness, line};
+use alloy_primitives::map::B256Map;
+use alloy_primitives::{Address, B256, Bytes, U256};
+use tribunal_optimism_hints::{BlockId, Dialect, Hint, PayloadWitness};
 use tribunal_preimage::{Key, Oracle, OracleError};
 
-use crate::trie;
+use crate::{list, trie};
 
 /// How hints are given. A host that serves a program natively can do without any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,22 +37,25 @@ pub struct Preimages<O> {
     block: u64,
     /// A proof hint was given for what is read now.
     covered: bool,
+    /// What came of blocks that were executed here: nobody else may have it.
+    own: B256Map<Vec<u8>>,
 }
 
 impl<O: Oracle> Preimages<O> {
     /// Asks `oracle`, with hints for proofs, and for the results of precompiled contracts.
-    pub const fn new(oracle: O) -> Self {
-        Self { oracle, hints: Hints::Proofs, accelerated: true, block: 0, covered: false }
+    pub fn new(oracle: O) -> Self {
+        let own = B256Map::default();
+        Self { oracle, hints: Hints::Proofs, accelerated: true, block: 0, covered: false, own }
     }
 
     /// Gives hints in another way.
-    pub const fn with_hints(mut self, hints: Hints) -> Self {
+    pub fn with_hints(mut self, hints: Hints) -> Self {
         self.hints = hints;
         self
     }
 
     /// Computes precompiled contracts here, all of them, instead of asking for their results.
-    pub const fn without_acceleration(mut self) -> Self {
+    pub fn without_acceleration(mut self) -> Self {
         self.accelerated = false;
         self
     }
@@ -66,14 +70,49 @@ impl<O: Oracle> Preimages<O> {
         &mut self.oracle
     }
 
-    /// The header with this hash.
+    /// The L2 header with this hash.
     ///
     /// # Errors
     /// If it is not to be had, or is none.
     pub fn header(&mut self, hash: B256) -> Result<Header, Undecided> {
-        self.tell(&Hint::L2BlockHeader { hash: hash.0, chain: None })?;
-        let encoded = self.keccak(hash, Item::Header)?;
+        let encoded =
+            self.encoded_header(&Hint::L2BlockHeader { hash: hash.0, chain: None }, hash)?;
         alloy_rlp::decode_exact(&encoded).map_err(|reason| Undecided::Header { hash, reason })
+    }
+
+    /// The bytes of the header with this hash, after this hint.
+    ///
+    /// # Errors
+    /// If they are not to be had.
+    pub fn encoded_header(&mut self, hint: &Hint<'_>, hash: B256) -> Result<Vec<u8>, Undecided> {
+        self.tell(hint)?;
+        self.keccak(hash, Item::Header)
+    }
+
+    /// The list with this root, after this hint.
+    ///
+    /// # Errors
+    /// If a node is not to be had, or `root` is none of a list.
+    pub fn list(
+        &mut self,
+        hint: &Hint<'_>,
+        root: B256,
+    ) -> Result<Vec<Bytes>, list::Error<Undecided>> {
+        self.tell(hint).map_err(list::Error::Nodes)?;
+        list::read(&mut ListNodes(self), root)
+    }
+
+    /// The first item of such a list, if it has any.
+    ///
+    /// # Errors
+    /// If a node is not to be had, or `root` is none of a list.
+    pub fn first_of_list(
+        &mut self,
+        hint: &Hint<'_>,
+        root: B256,
+    ) -> Result<Option<Bytes>, list::Error<Undecided>> {
+        self.tell(hint).map_err(list::Error::Nodes)?;
+        list::first(&mut ListNodes(self), root)
     }
 
     /// The code with this hash.
@@ -81,6 +120,9 @@ impl<O: Oracle> Preimages<O> {
     /// # Errors
     /// If it is not to be had.
     pub fn code(&mut self, hash: B256) -> Result<Vec<u8>, Undecided> {
+        if let Some(code) = self.own.get(&hash) {
+            return Ok(code.clone());
+        }
         self.tell(&Hint::L2Code { hash: hash.0, chain: None })?;
         self.keccak(hash, Item::Code)
     }
@@ -110,6 +152,11 @@ impl<O: Oracle> Preimages<O> {
             }
             _ => Err(Undecided::Precompile { key }),
         }
+    }
+
+    /// Keeps a node or a code that came of a block, so that it is not asked for.
+    pub fn keep(&mut self, hash: B256, bytes: Vec<u8>) {
+        self.own.insert(hash, bytes);
     }
 
     /// Says that what is read from now on is the state of this block.
@@ -167,22 +214,7 @@ impl<O: Oracle> Preimages<O> {
         }
         let words = Dialect::Kona;
         let Some((name, text)) = hint.name(words).zip(hint.encode(words)) else { return Ok(()) };
-        self.send(name, text.as_bytes())
-    }
-
-    /// Says what will be asked for, in any words: a name and the parts of the data.
-    ///
-    /// # Errors
-    /// If it is not acknowledged.
-    pub fn hint(&mut self, name: &'static str, data: &[&[u8]]) -> Result<(), Undecided> {
-        if self.hints == Hints::None {
-            return Ok(());
-        }
-        self.send(name, &line(name, data))
-    }
-
-    fn send(&mut self, name: &'static str, hint: &[u8]) -> Result<(), Undecided> {
-        let told = self.oracle.hint(hint);
+        let told = self.oracle.hint(text.as_bytes());
         told.map_err(|source| Undecided::Oracle { item: Item::Hint(name), source })
     }
 
@@ -205,6 +237,9 @@ impl<O: Oracle> trie::Nodes for Preimages<O> {
     type Error = Undecided;
 
     fn node(&mut self, hash: B256) -> Result<Vec<u8>, Undecided> {
+        if let Some(node) = self.own.get(&hash) {
+            return Ok(node.clone());
+        }
         if !self.covered {
             self.tell(&Hint::L2StateNode { hash: hash.0, chain: None })?;
         }
@@ -212,36 +247,56 @@ impl<O: Oracle> trie::Nodes for Preimages<O> {
     }
 }
 
+/// The nodes of a list.
+struct ListNodes<'a, O>(&'a mut Preimages<O>);
+
+impl<O: Oracle> trie::Nodes for ListNodes<'_, O> {
+    type Error = Undecided;
+
+    fn node(&mut self, hash: B256) -> Result<Vec<u8>, Undecided> {
+        self.0.keccak(hash, Item::List)
+    }
+}
+
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Item {
+    /// An element of a blob.
+    Blob,
     /// The code of a contract.
     Code,
+    /// The commitment to a blob.
+    Commitment,
     /// A block's header.
     Header,
     /// The acknowledgement of a hint with this name.
     Hint(&'static str),
+    /// A node of the trie of a block's transactions or receipts.
+    List,
     /// An input of the program.
     Local(&'static str),
     /// A trie node.
     Node,
+    /// What an output root is the hash of.
+    Output,
     /// The result of a precompiled contract.
     Precompile,
-    /// A node of the trie of a block's transactions.
-    Transactions,
 }
 
 impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Blob => f.write_str("element of a blob"),
             Self::Code => f.write_str("code of a contract"),
+            Self::Commitment => f.write_str("commitment to a blob"),
             Self::Header => f.write_str("block header"),
             Self::Hint(name) => write!(f, "acknowledgement of the hint {name}"),
+            Self::List => f.write_str("node of the trie of transactions or receipts"),
             Self::Local(name) => write!(f, "local input: {name}"),
             Self::Node => f.write_str("node of the state trie"),
+            Self::Output => f.write_str("preimage of an output root"),
             Self::Precompile => f.write_str("result of a precompiled contract"),
-            Self::Transactions => f.write_str("node of the transaction trie"),
         }
     }
 }
@@ -267,6 +322,16 @@ pub enum Undecided {
         expected: u64,
         /// The number that it has.
         number: u64,
+    },
+    /// What was given as part of a blob is none.
+    #[error("what the host gave as {item} of the blob {versioned_hash} is {problem}")]
+    Blob {
+        /// Of the blob's commitment.
+        versioned_hash: B256,
+        /// What it is.
+        item: Item,
+        /// What is wrong with it.
+        problem: &'static str,
     },
     /// Code that cannot be code.
     #[error("what has the code hash {hash} is no code")]

@@ -20,7 +20,10 @@ const HALF_ORDER: U256 =
     uint!(0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0_U256);
 
 /// The address that signed `hash`, or `None` if this is no signature.
-pub(crate) fn recover<O: Oracle>(
+///
+/// # Errors
+/// If the result of the precompiled contract is not to be had.
+pub fn recover<O: Oracle>(
     preimages: &mut Preimages<O>,
     hash: B256,
     r: U256,

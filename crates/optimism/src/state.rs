@@ -94,6 +94,11 @@ impl<O: Oracle> State<O> {
         }
     }
 
+    /// The oracle alone; the state is forgotten.
+    pub fn into_preimages(self) -> Preimages<O> {
+        self.preimages
+    }
+
     /// The header of the newest block.
     pub const fn head(&self) -> &Header {
         &self.head

@@ -5,28 +5,18 @@
 #[allow(dead_code, reason = "shared with the tests")]
 #[path = "../tests/fixture/mod.rs"]
 mod fixture;
+#[path = "../../../bench/measure.rs"]
+mod measure;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use fixture::{Fixture, Store};
+use measure::{in_machine, load, print_profile};
 use op_block::{Finding, decide};
-use tribunal_jit::{Engine, EngineKind};
-use tribunal_machine::{Machine as _, StopOn, Symbols};
-use tribunal_mips64::{Mips64, Program, load_elf};
 use tribunal_optimism::Preimages;
 use tribunal_preimage::Checked;
-
-/// The most bytes that a program may take as it is loaded.
-const MAX_PROGRAM: u64 = 64 << 20;
-
-/// Steps between two samples of the profile: a prime, so that no loop keeps in step with it.
-const SAMPLE_EVERY: u64 = 4_999;
-
-/// Functions that the profile shows.
-const SHOWN: usize = 25;
 
 fn main() -> Result<()> {
     let paths: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
@@ -49,7 +39,9 @@ fn main() -> Result<()> {
         let host = fixture.host(&executed);
         for (how, program) in &programs {
             let native = natively(host.clone(), *how == "computed")?;
-            let run = in_machine(program, host.clone())?;
+            let mut host = host.clone();
+            let run = in_machine(program, &mut host)?;
+            ensure!(run.exit_code == Some(0), "it failed: {}", host.output.trim_end());
             println!(
                 "| {number} | {} | {gas} | {how} | {} | {:.2} | {:.0} ms | {:.2} s | {:.1} MB | {} \
                  | {} | {} |",
@@ -59,9 +51,9 @@ fn main() -> Result<()> {
                 native * 1e3,
                 run.seconds,
                 run.bytes as f64 / 1e6,
-                run.host.log.len(),
-                run.host.bytes_read(),
-                run.host.hints,
+                host.log.len(),
+                host.bytes_read(),
+                host.hints,
             );
         }
         if heaviest.as_ref().is_none_or(|(most, ..)| gas > *most) {
@@ -72,23 +64,9 @@ fn main() -> Result<()> {
     let executed = fixture.execute()?;
     for (how, program) in &programs {
         println!("\nSteps by function, block {number}, precompiled contracts {how}:\n");
-        println!("| function | share | steps per gas |\n|---|--:|--:|");
-        let profile = profile(program, fixture.host(&executed))?;
-        let samples: u64 = profile.values().sum();
-        let mut rows: Vec<_> = profile.into_iter().collect();
-        rows.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-        for (name, count) in rows.into_iter().take(SHOWN) {
-            let share = count as f64 / samples as f64;
-            let steps = (count * SAMPLE_EVERY) as f64;
-            println!("| `{name}` | {:.1} % | {:.2} |", share * 100.0, steps / gas as f64);
-        }
+        print_profile(program, &mut fixture.host(&executed), (gas as f64, "per gas"))?;
     }
     Ok(())
-}
-
-fn load(elf: &Path) -> Result<Program> {
-    let elf = std::fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
-    Ok(load_elf(&elf, MAX_PROGRAM)?)
 }
 
 fn natively(mut host: Store, computed: bool) -> Result<f64> {
@@ -100,38 +78,4 @@ fn natively(mut host: Store, computed: bool) -> Result<f64> {
     let decision = decide(preimages)?;
     ensure!(matches!(decision.finding, Finding::Same { .. }), "{decision}");
     Ok(start.elapsed().as_secs_f64())
-}
-
-struct Run {
-    steps: u64,
-    seconds: f64,
-    bytes: u64,
-    host: Store,
-}
-
-fn in_machine(program: &Program, mut host: Store) -> Result<Run> {
-    let (mut engine, _) = Engine::new(EngineKind::Fast, Mips64::new(program.state.clone()));
-    let start = Instant::now();
-    engine.run(u64::MAX, StopOn::Nothing, &mut host)?;
-    let seconds = start.elapsed().as_secs_f64();
-    ensure!(engine.exit_code() == Some(0), "it failed: {}", host.output.trim_end());
-    Ok(Run { steps: engine.step(), seconds, bytes: engine.page_count() * 4096, host })
-}
-
-/// How often each function was found running.
-fn profile(program: &Program, mut host: Store) -> Result<BTreeMap<String, u64>> {
-    let none = Symbols::default();
-    let symbols = program.symbols.as_ref().unwrap_or(&none);
-    let (mut engine, _) = Engine::new(EngineKind::Fast, Mips64::new(program.state.clone()));
-    let mut addresses: BTreeMap<u64, u64> = BTreeMap::new();
-    while engine.exit_code().is_none() {
-        *addresses.entry(engine.pc()).or_default() += 1;
-        engine.run(engine.step() + SAMPLE_EVERY, StopOn::Nothing, &mut host)?;
-    }
-    let mut functions = BTreeMap::new();
-    for (address, count) in addresses {
-        let name = format!("{:#}", rustc_demangle::demangle(symbols.name(address)));
-        *functions.entry(name).or_default() += count;
-    }
-    Ok(functions)
 }

@@ -26,10 +26,8 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt;
 
-use alloy_consensus::Header;
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::B256;
 use tribunal_guest::{Hint, Key, Oracle, Verdict, println};
-use tribunal_optimism::trie::Nodes;
 use tribunal_optimism::{
     Attributes, Error as BlockError, Hints, Item, Preimages, State, Undecided, execute, list,
 };
@@ -90,7 +88,8 @@ pub fn decide<O: Oracle>(mut preimages: Preimages<O>) -> Result<Decision, Error>
         }
         Err(error) => return Err(error.into()),
     };
-    let transactions = match transactions(&mut preimages, claim, &claimed) {
+    let hint = Hint::L2Transactions { hash: claim.0, chain: None };
+    let transactions = match preimages.list(&hint, claimed.transactions_root) {
         Ok(transactions) => transactions,
         Err(list::Error::Nodes(undecided)) => return Err(undecided.into()),
         Err(error) => return Ok(decision(Finding::Impossible(error.to_string()))),
@@ -206,24 +205,6 @@ fn hash_input<O: Oracle>(
     B256::try_from(&bytes[..]).map_err(|_| Error::Input { name, expected: 32, len })
 }
 
-/// The transactions of the block with this hash and header.
-fn transactions<O: Oracle>(
-    preimages: &mut Preimages<O>,
-    hash: B256,
-    header: &Header,
-) -> Result<Vec<Bytes>, list::Error<Undecided>> {
-    struct Transactions<'a, O>(&'a mut Preimages<O>);
-    impl<O: Oracle> Nodes for Transactions<'_, O> {
-        type Error = Undecided;
-        fn node(&mut self, hash: B256) -> Result<Vec<u8>, Undecided> {
-            self.0.keccak(hash, Item::Transactions)
-        }
-    }
-    let hint = Hint::L2Transactions { hash: hash.0, chain: None };
-    preimages.tell(&hint).map_err(list::Error::Nodes)?;
-    list::read(&mut Transactions(preimages), header.transactions_root)
-}
-
 /// Why nothing was decided.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -257,6 +238,6 @@ pub enum Error {
 }
 
 /// Hints are needless where everything is there.
-pub const fn without_hints<O: Oracle>(oracle: O) -> Preimages<O> {
+pub fn without_hints<O: Oracle>(oracle: O) -> Preimages<O> {
     Preimages::new(oracle).with_hints(Hints::None)
 }

@@ -76,7 +76,7 @@ fn the_blocks_of_kona_are_what_their_transactions_make_them() {
         assert_eq!(decision.verdict(), Verdict::Holds, "{name}: {decision}");
         count += 1;
     }
-    assert_eq!(count, 3);
+    assert_eq!(count, 2);
 }
 
 /// What a spoiled run must come to.

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::contest::median;
 use super::platform::Tools;
 use super::process::{Clock, Cost};
-use super::programs::{Program, build_cargo, build_memory, build_start};
+use super::programs::{Program, build_memory, build_start};
 use super::runners::{End, Tribunal};
-use crate::cargo;
+use crate::{build_cargo, cargo};
 
 /// Bytes in a page.
 const PAGE_BYTES: u64 = 4096;

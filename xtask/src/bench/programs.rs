@@ -2,15 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
+use anyhow::{Context as _, Result};
 
 use super::options::{Size, Workload};
 use super::platform::Tools;
 use crate::guests::build_for_mips64;
-use crate::{cargo, root, run};
+use crate::{build_cargo, cargo, root, run};
 
 /// For guests/bench: by what the work is divided.
 const DIVISOR: &str = "TRIBUNAL_BENCH_DIVISOR";
@@ -101,19 +100,6 @@ pub(crate) fn build_start(tools: &Tools, folder: &Path) -> Result<Option<PathBuf
 /// A program that fills memory.
 pub(crate) fn build_memory(folder: &Path) -> Result<PathBuf> {
     copy(&build_for_mips64("bench", &[])?.join("bench-memory"), folder.join("bench-memory.elf"))
-}
-
-/// Builds something with cargo, and returns where the executable is.
-pub(crate) fn build_cargo(cargo: &mut Command, arguments: &[&str]) -> Result<PathBuf> {
-    cargo.args(["build", "--quiet", "--message-format", "json-render-diagnostics"]).args(arguments);
-    let output = cargo.stderr(Stdio::inherit()).output().context("cannot run cargo")?;
-    ensure!(output.status.success(), "cargo build {} failed", arguments.join(" "));
-    let messages = String::from_utf8_lossy(&output.stdout);
-    let executable = messages.lines().rev().find_map(|line| {
-        let message: Value = serde_json::from_str(line).ok()?;
-        message["executable"].as_str().map(PathBuf::from)
-    });
-    executable.context("cargo built no executable")
 }
 
 fn build_go(
