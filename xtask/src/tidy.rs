@@ -20,10 +20,11 @@ const MAY_KNOW: [(&str, &[&str]); 26] = [
     ("jit", &["keccak", "machine", "memory", "mips64", "preimage"]),
     ("index", &["keccak", "machine", "memory", "mips64", "preimage"]),
     ("host", &["keccak", "preimage"]),
-    ("guest", &["keccak", "preimage"]),
+    ("guest", &["keccak", "optimism-hints", "preimage", "rlp"]),
+    ("rlp", &[]),
     ("rollup", &[]),
-    ("derivation", &["keccak", "rollup"]),
-    ("optimism", &["keccak", "preimage", "rollup"]),
+    ("derivation", &["keccak", "rlp", "rollup"]),
+    ("optimism", &["keccak", "optimism-hints", "preimage", "rlp", "rollup"]),
     ("conformance", &["keccak", "machine", "memory", "mips64", "preimage"]),
     (
         "fuzz",
@@ -79,12 +80,13 @@ const MAY_BE_UNSAFE: [&str; 5] = [
 ];
 
 /// Crates whose results reach a state hash: no clock, no environment, no files, no floats.
-const PURE: [&str; 6] = [
+const PURE: [&str; 7] = [
     "crates/derivation",
     "crates/keccak",
     "crates/memory",
     "crates/mips64",
     "crates/preimage",
+    "crates/rlp",
     "crates/rollup",
 ];
 

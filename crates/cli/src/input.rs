@@ -150,6 +150,15 @@ fn unreadable(path: &Path, error: io::Error) -> Failure {
     }
 }
 
+/// Unpacks what this binary carries with it.
+pub(crate) fn unpack(packed: &[u8]) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    MultiGzDecoder::new(packed)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Failure::environment(format!("this binary is damaged: {error}")))?;
+    Ok(bytes)
+}
+
 /// A machine that is ready to run.
 pub(crate) struct Loaded {
     pub(crate) machine: Mips64,

@@ -25,10 +25,6 @@ use crate::world::{HostArgs, Listener as _, Source, World};
 /// What is run, and how.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// The program (an ELF file) or a state to go on from; .gz is fine, - is standard input.
-    #[arg(value_name = "PROGRAM")]
-    pub(crate) program: PathBuf,
-
     /// Symbols for a state, as load-elf wrote them.
     #[arg(long, value_name = "FILE")]
     pub(crate) meta: Option<PathBuf>,

@@ -38,6 +38,11 @@ impl HostArgs {
         self.preimages.is_some() || !self.host.is_empty()
     }
 
+    /// How long a host may take for an answer, if that is limited.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.deadline.map(Duration::from_secs)
+    }
+
     /// The store that they name, once more.
     pub(crate) fn store(&self) -> Result<Option<Box<dyn PreimageStore>>> {
         Ok(self.preimages.as_deref().map(store::open).transpose()?)
@@ -77,12 +82,17 @@ impl Source {
         command.args(rest);
         let options = Options {
             cancel: Some(interrupt.flag()),
-            request_timeout: args.deadline.map(Duration::from_secs),
+            request_timeout: args.deadline(),
             stdout: words.stdout,
             stderr: words.stderr,
             ..Options::default()
         };
         Ok(Self::Child(Box::new(ChildHost::start(command, options)?)))
+    }
+
+    /// Answers from a store, into which what is missing comes by hints.
+    pub(crate) fn fetched(host: LocalHost<Box<dyn PreimageStore>>) -> Self {
+        Self::Local(Box::new(host))
     }
 
     /// Answers from a store alone: hints do nothing, as on chain.

@@ -97,7 +97,7 @@ impl<'a> Content<'a> {
     /// The header of the RLP item that is next, which stays unread, and is all there.
     pub(crate) fn item_header(&mut self) -> Option<ItemHeader> {
         let first = *self.peek(1)?.first()?;
-        let header = ItemHeader::read(self.peek(ItemHeader::len_of(first).max(1))?)?;
+        let header = ItemHeader::read(self.peek(ItemHeader::len_of(first).max(1))?).ok()?;
         if header.total()? > self.left {
             return None;
         }

@@ -502,13 +502,13 @@ pub fn encode_span(
             items.u64().filter(|id| *id == chain.chain_id)?;
         }
         write_varint(nonces, items.u64()?);
-        let fees = (0..fees).map(|_| Some(items.item()?.2)).collect::<Option<Vec<_>>>()?.concat();
+        let fees = (0..fees).map(|_| items.raw()).collect::<Option<Vec<_>>>()?.concat();
         write_varint(gases, items.u64()?);
         let recipient = items.string()?;
         creations.push(recipient.is_empty());
         recipients.extend_from_slice(recipient);
-        let value = items.item()?.2;
-        let rest = (0..=lists).map(|_| Some(items.item()?.2)).collect::<Option<Vec<_>>>()?.concat();
+        let value = items.raw()?;
+        let rest = (0..=lists).map(|_| items.raw()).collect::<Option<Vec<_>>>()?.concat();
         let v = items.u64()?;
         match tx_type {
             Some(_) => parities.push(v == 1),

@@ -119,7 +119,7 @@ pub(crate) fn is_possible(start: &[u8], len: usize) -> bool {
     };
     let Some(list) = list else { return false };
     let type_bytes = start.len() - list.len();
-    let header = ItemHeader::read(list).filter(|header| header.is_list);
+    let header = ItemHeader::read(list).ok().filter(|header| header.is_list);
     // No transaction has fewer than nine fields.
     header.is_some_and(|header| {
         header.payload >= 9 && header.total().is_some_and(|total| total + type_bytes == len)

@@ -23,7 +23,7 @@
 //! # assert_eq!(run(&mut Host), Ok(Verdict::Holds));
 //! ```
 //!
-//! [`Preimages`] asks for things with a meaning: local inputs, headers, accounts. [`hint::Hint`] says
+//! [`Preimages`] asks for things with a meaning: local inputs, headers, accounts. [`Hint`] says
 //! what will be asked for. [`Cached`] remembers within a bound. `testing` (not on a bare machine) has
 //! what a test needs.
 //!
@@ -43,18 +43,20 @@ pub mod entry;
 mod error;
 mod exit;
 pub mod fd;
+#[cfg(all(target_os = "none", feature = "native-keccak"))]
+mod hash;
 mod header;
 #[cfg(any(target_os = "none", test))]
 mod heap;
-pub mod hint;
 #[cfg(feature = "log")]
 pub mod logging;
+#[cfg(any(target_os = "none", test))]
+mod memory;
 mod number;
 mod oracle;
 pub mod precompile;
 mod preimages;
 pub mod print;
-pub mod rlp;
 mod sys;
 #[cfg(not(target_os = "none"))]
 pub mod testing;
@@ -64,10 +66,11 @@ pub use cache::Cached;
 pub use error::{Error, Malformed};
 pub use exit::{ExitStatus, Verdict};
 pub use header::Header;
-pub use hint::{Dialect, Hint};
 pub use number::Number;
 pub use oracle::HostOracle;
 pub use preimages::Preimages;
 pub use tribunal_keccak::{Hash, keccak256};
+pub use tribunal_optimism_hints::{BlockId, Dialect, Hint};
 pub use tribunal_preimage::{Key, KeyKind, Oracle, OracleError, WrongPreimage};
+pub use tribunal_rlp as rlp;
 pub use trie::Account;

@@ -50,7 +50,9 @@ pub fn call<O: Oracle>(
     gas: u64,
     input: &[u8],
 ) -> Result<Option<Vec<u8>>, Error> {
-    oracle.tell(dialect, &Hint::L1Precompile { address, gas, input })?;
+    let hint =
+        Hint::L1Precompile { address: *address, required_gas: Some(gas), input: input.into() };
+    oracle.tell(dialect, &hint)?;
     let result = oracle.preimage(Key::precompile(address, gas, input));
     let mut result = result.map_err(|source| Error::Oracle {
         what: "result of a precompiled contract".into(),

@@ -92,13 +92,15 @@ pub trait Preimages: Oracle {
         trie::storage(self, storage_root, slot)
     }
 
-    /// Tells the host what will be asked for.
+    /// Tells the host what will be asked for, unless the dialect has no word for it.
     ///
     /// # Errors
-    /// If it cannot be told.
+    /// If it is not acknowledged.
     fn tell(&mut self, dialect: Dialect, hint: &Hint<'_>) -> Result<(), Error> {
-        let what = || format!("acknowledgement of the hint {}", hint.name(dialect)).into();
-        let text = hint.encode(dialect);
+        let Some((name, text)) = hint.name(dialect).zip(hint.encode(dialect)) else {
+            return Ok(());
+        };
+        let what = || format!("acknowledgement of the hint {name}").into();
         self.hint(text.as_bytes()).map_err(|source| Error::Oracle { what: what(), source })
     }
 }

@@ -14,13 +14,19 @@ extern crate std;
 mod aarch64;
 mod nodes;
 mod permutation;
+#[cfg(any(target_os = "none", test))]
+mod rows;
 #[cfg(all(feature = "std", any(target_arch = "aarch64", target_arch = "x86_64")))]
 mod vectors;
 #[cfg(all(feature = "std", target_arch = "x86_64"))]
 mod x86;
 
 pub use nodes::NodeHasher;
-use permutation::{State, permute};
+use permutation::State;
+#[cfg(not(target_os = "none"))]
+use permutation::permute;
+#[cfg(target_os = "none")]
+use rows::permute;
 
 /// A keccak256 digest.
 pub type Hash = [u8; 32];
@@ -33,9 +39,21 @@ const RATE: usize = 136;
 
 /// keccak256 of `message`, with the original Keccak padding that Ethereum uses.
 pub fn keccak256(message: &[u8]) -> Hash {
-    let mut hasher = Keccak256::new();
-    hasher.update(message);
-    hasher.finish()
+    let mut state = [0; 25];
+    let (blocks, tail) = message.as_chunks();
+    for block in blocks {
+        absorb(&mut state, block);
+    }
+    let (words, tail) = tail.as_chunks();
+    for (lane, word) in state.iter_mut().zip(words) {
+        *lane ^= u64::from_le_bytes(*word);
+    }
+    // Behind the message comes a one, and one more at the end of the block.
+    let last = tail.iter().rev().fold(1, |last, byte| last << 8 | u64::from(*byte));
+    state[words.len()] ^= last;
+    state[RATE / 8 - 1] ^= 1 << 63;
+    permute(&mut state);
+    digest(&state)
 }
 
 /// keccak256 of two 32-byte children: one node of a Merkle tree, one link of a hash chain.
@@ -66,6 +84,14 @@ fn finish_node(mut state: State) -> Hash {
     state[RATE / 8 - 1] ^= 1 << 63;
     permute(&mut state);
     digest(&state)
+}
+
+/// Takes a whole block.
+fn absorb(state: &mut State, block: &[u8; RATE]) {
+    for (lane, word) in state.iter_mut().zip(block.as_chunks().0) {
+        *lane ^= u64::from_le_bytes(*word);
+    }
+    permute(state);
 }
 
 fn digest(state: &State) -> Hash {
@@ -99,10 +125,7 @@ impl Keccak256 {
         }
         let (blocks, tail) = bytes.as_chunks::<RATE>();
         for block in blocks {
-            for (lane, word) in self.state.iter_mut().zip(block.as_chunks().0) {
-                *lane ^= u64::from_le_bytes(*word);
-            }
-            permute(&mut self.state);
+            absorb(&mut self.state, block);
         }
         self.absorb_bytes(tail);
     }
@@ -115,13 +138,24 @@ impl Keccak256 {
 
     /// Absorbs bytes that do not go past the end of the current block.
     fn absorb_bytes(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.state[self.filled / 8] ^= u64::from(byte) << (self.filled % 8 * 8);
-            self.filled += 1;
+        let (head, rest) = bytes.split_at(bytes.len().min(self.filled.wrapping_neg() % 8));
+        let (words, tail) = rest.as_chunks();
+        self.absorb_singly(head);
+        for word in words {
+            self.state[self.filled / 8] ^= u64::from_le_bytes(*word);
+            self.filled += 8;
         }
+        self.absorb_singly(tail);
         if self.filled == RATE {
             permute(&mut self.state);
             self.filled = 0;
+        }
+    }
+
+    fn absorb_singly(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.state[self.filled / 8] ^= u64::from(byte) << (self.filled % 8 * 8);
+            self.filled += 1;
         }
     }
 
@@ -173,7 +207,7 @@ mod tests {
     #[test]
     fn pieces_make_the_same_digest_as_the_whole() {
         let message = bytes(1000);
-        for piece in [1, 7, 8, 135, 136, 137, 500] {
+        for piece in [1, 5, 7, 8, 9, 20, 135, 136, 137, 500] {
             let mut hasher = Keccak256::new();
             for part in message.chunks(piece) {
                 hasher.update(part);

@@ -36,6 +36,7 @@ pub(crate) const ROUND_CONSTANTS: [u64; 24] = [
 ];
 
 /// The permutation of `$state`, an array of 25 lanes.
+#[cfg(any(not(target_os = "none"), test))]
 macro_rules! permuted {
     ($state:expr) => {{
         let mut a = $state;
@@ -122,6 +123,7 @@ macro_rules! permuted {
 pub(crate) use permuted;
 
 /// The permutation of one state, on any processor.
+#[cfg(any(not(target_os = "none"), test))]
 pub(crate) fn permute(state: &mut State) {
     fn xor(a: u64, b: u64) -> u64 {
         a ^ b

@@ -7,7 +7,7 @@
 
 extern crate alloc;
 
-use alloc::format;
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -18,9 +18,10 @@ pub type Hash = [u8; 32];
 pub type Address = [u8; 20];
 
 /// Whose words a hint is written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
-    /// The client in Rust.
+    /// The client in Rust. It is what `tribunal` understands by itself.
+    #[default]
     Kona,
     /// The client in Go.
     OpProgram,
@@ -40,7 +41,7 @@ pub enum BlockId {
 /// `chain` is the L2 chain id that programs over several chains add; without, it is the only one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Hint {
+pub enum Hint<'a> {
     /// What an interop program was started from, by its hash.
     AgreedPreState(Hash),
     /// A blob of an L1 block.
@@ -69,7 +70,7 @@ pub enum Hint {
         /// The gas that its key names; the oldest form of op-program has none.
         required_gas: Option<u64>,
         /// With what it is called.
-        input: Vec<u8>,
+        input: Cow<'a, [u8]>,
     },
     /// The receipts of an L1 block.
     L1Receipts(Hash),
@@ -131,7 +132,7 @@ pub enum Hint {
         chain: Option<u64>,
     },
     /// All that the execution of a payload reads.
-    L2PayloadWitness(PayloadWitness),
+    L2PayloadWitness(PayloadWitness<'a>),
     /// The receipts of an L2 block.
     L2Receipts {
         /// The hash of the block.
@@ -157,15 +158,15 @@ pub enum Hint {
 
 /// The payload of [`Hint::L2PayloadWitness`]; its JSON is not looked into here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PayloadWitness {
+pub enum PayloadWitness<'a> {
     /// op-program's: an object of `parentBlockHash`, `payloadAttributes` and perhaps `chainID`.
-    Object(Vec<u8>),
+    Object(Cow<'a, [u8]>),
     /// kona's.
     Parts {
         /// The hash of the block it is executed on.
         parent: Hash,
         /// The payload attributes, as JSON.
-        attributes: Vec<u8>,
+        attributes: Cow<'a, [u8]>,
         /// On which chain.
         chain: Option<u64>,
     },
@@ -245,7 +246,7 @@ pub enum ParseError {
     },
 }
 
-impl Hint {
+impl Hint<'_> {
     /// Reads a hint: its first word, and what follows the space.
     ///
     /// Digits may have `0x` in front or not, and may come in several words: one version of op-program
@@ -255,14 +256,14 @@ impl Hint {
     ///
     /// # Errors
     /// If it is none.
-    pub fn parse(name: &str, argument: &str) -> Result<Self, ParseError> {
+    pub fn parse(name: &str, argument: &str) -> Result<Hint<'static>, ParseError> {
         let data = digits(name, argument)?;
         let mut rest = Rest { name, data: &data, found: data.len() };
         let hint = match name {
-            "agreed-pre-state" => Self::AgreedPreState(rest.all("32")?),
-            "l1-block-header" => Self::L1BlockHeader(rest.all("32")?),
-            "l1-receipts" => Self::L1Receipts(rest.all("32")?),
-            "l1-transactions" => Self::L1Transactions(rest.all("32")?),
+            "agreed-pre-state" => Hint::AgreedPreState(rest.all("32")?),
+            "l1-block-header" => Hint::L1BlockHeader(rest.all("32")?),
+            "l1-receipts" => Hint::L1Receipts(rest.all("32")?),
+            "l1-transactions" => Hint::L1Transactions(rest.all("32")?),
             "l1-blob" => {
                 let wanted = "40 or 48";
                 let versioned_hash = rest.take(wanted)?;
@@ -271,10 +272,10 @@ impl Hint {
                     _ => Some(rest.number(wanted)?),
                 };
                 let timestamp = u64::from_be_bytes(rest.all(wanted)?);
-                Self::L1Blob { versioned_hash, index, timestamp }
+                Hint::L1Blob { versioned_hash, index, timestamp }
             }
             "l1-blob-point" => {
-                Self::L1BlobPoint { commitment: rest.take("80")?, point: rest.all("80")? }
+                Hint::L1BlobPoint { commitment: rest.take("80")?, point: rest.all("80")? }
             }
             "l1-precompile" | "l1-precompile-v2" => {
                 let old = name == "l1-precompile";
@@ -286,7 +287,7 @@ impl Hint {
                     true => Some(rest.number(wanted)?),
                     false => None,
                 };
-                Self::L1Precompile { address, required_gas, input: rest.data.into() }
+                Hint::L1Precompile { address, required_gas, input: rest.data.to_vec().into() }
             }
             "l2-account-proof" => {
                 let wanted = "28, 36 or 60";
@@ -294,123 +295,139 @@ impl Hint {
                 let by_hash = data.len() == 60;
                 let block = rest.block(by_hash, wanted)?;
                 let address = rest.take(wanted)?;
-                Self::L2AccountProof { block, address, chain: rest.chain(wanted)? }
+                Hint::L2AccountProof { block, address, chain: rest.chain(wanted)? }
             }
             "l2-account-storage-proof" => {
                 let wanted = "60 or 68";
                 let block = rest.block(false, wanted)?;
                 let address = rest.take(wanted)?;
                 let slot = rest.take(wanted)?;
-                Self::L2AccountStorageProof { block, address, slot, chain: rest.chain(wanted)? }
+                Hint::L2AccountStorageProof { block, address, slot, chain: rest.chain(wanted)? }
             }
             "l2-block-data" => {
                 let agreed = rest.take("72")?;
                 let block = rest.take("72")?;
-                Self::L2BlockData { agreed, block, chain: u64::from_be_bytes(rest.all("72")?) }
+                Hint::L2BlockData { agreed, block, chain: u64::from_be_bytes(rest.all("72")?) }
             }
             "l2-execution-witness" => {
-                Self::L2ExecutionWitness { block: u64::from_be_bytes(rest.all("8")?) }
+                Hint::L2ExecutionWitness { block: u64::from_be_bytes(rest.all("8")?) }
             }
-            "l2-payload-witness" => Self::L2PayloadWitness(PayloadWitness::parse(&mut rest)?),
-            "l2-block-header" => rest.hash(|hash, chain| Self::L2BlockHeader { hash, chain })?,
-            "l2-code" => rest.hash(|hash, chain| Self::L2Code { hash, chain })?,
-            "l2-receipts" => rest.hash(|hash, chain| Self::L2Receipts { hash, chain })?,
-            "l2-state-node" => rest.hash(|hash, chain| Self::L2StateNode { hash, chain })?,
-            "l2-transactions" => rest.hash(|hash, chain| Self::L2Transactions { hash, chain })?,
+            "l2-payload-witness" => Hint::L2PayloadWitness(PayloadWitness::parse(&mut rest)?),
+            "l2-block-header" => rest.hash(|hash, chain| Hint::L2BlockHeader { hash, chain })?,
+            "l2-code" => rest.hash(|hash, chain| Hint::L2Code { hash, chain })?,
+            "l2-receipts" => rest.hash(|hash, chain| Hint::L2Receipts { hash, chain })?,
+            "l2-state-node" => rest.hash(|hash, chain| Hint::L2StateNode { hash, chain })?,
+            "l2-transactions" => rest.hash(|hash, chain| Hint::L2Transactions { hash, chain })?,
             "l2-output" | "l2-output-root" | "starting-l2-output" => {
-                rest.hash(|root, chain| Self::L2Output { root, chain })?
+                rest.hash(|root, chain| Hint::L2Output { root, chain })?
             }
             _ => return Err(ParseError::Name { name: name.into() }),
         };
         Ok(hint)
     }
 
+    /// The first word of the hint in this dialect; `None` if the dialect has no such hint.
+    pub const fn name(&self, dialect: Dialect) -> Option<&'static str> {
+        use Dialect::{Kona, OpProgram};
+        Some(match (self, dialect) {
+            (Self::AgreedPreState(_), _) => "agreed-pre-state",
+            (Self::L1Blob { .. }, _) => "l1-blob",
+            (Self::L1BlobPoint { .. }, _) => "l1-blob-point",
+            (Self::L1BlockHeader(_), _) => "l1-block-header",
+            (Self::L1Precompile { required_gas: Some(_), .. }, Kona)
+            | (Self::L1Precompile { required_gas: None, .. }, OpProgram) => "l1-precompile",
+            (Self::L1Precompile { required_gas: Some(_), .. }, OpProgram) => "l1-precompile-v2",
+            (Self::L1Receipts(_), _) => "l1-receipts",
+            (Self::L1Transactions(_), _) => "l1-transactions",
+            (Self::L2AccountProof { block: BlockId::Number(_), .. }, Kona)
+            | (Self::L2AccountProof { block: BlockId::Hash(_), chain: Some(_), .. }, OpProgram)
+            | (Self::L2AccountProof { block: BlockId::Number(_), chain: None, .. }, OpProgram) => {
+                "l2-account-proof"
+            }
+            (Self::L2AccountStorageProof { block: BlockId::Number(_), .. }, Kona) => {
+                "l2-account-storage-proof"
+            }
+            (Self::L2BlockData { .. }, _) => "l2-block-data",
+            (Self::L2BlockHeader { .. }, _) => "l2-block-header",
+            (Self::L2Code { .. }, _) => "l2-code",
+            (Self::L2ExecutionWitness { .. }, OpProgram) => "l2-execution-witness",
+            (Self::L2Output { .. }, OpProgram) => "l2-output",
+            (Self::L2Output { chain: None, .. }, Kona) => STARTING_L2_OUTPUT.text,
+            (Self::L2Output { chain: Some(_), .. }, Kona) => "l2-output-root",
+            (Self::L2PayloadWitness(PayloadWitness::Object(_)), OpProgram)
+            | (Self::L2PayloadWitness(PayloadWitness::Parts { .. }), Kona) => "l2-payload-witness",
+            (Self::L2Receipts { .. }, _) => "l2-receipts",
+            (Self::L2StateNode { .. }, _) => "l2-state-node",
+            (Self::L2Transactions { .. }, _) => "l2-transactions",
+            (
+                Self::L1Precompile { .. }
+                | Self::L2AccountProof { .. }
+                | Self::L2AccountStorageProof { .. }
+                | Self::L2ExecutionWitness { .. }
+                | Self::L2PayloadWitness(_),
+                _,
+            ) => return None,
+        })
+    }
+
     /// The hint as a program of this dialect writes it; `None` if the dialect has no such hint.
     pub fn encode(&self, dialect: Dialect) -> Option<String> {
-        use Dialect::{Kona, OpProgram};
-        let (name, data) = match (self, dialect) {
-            (Self::AgreedPreState(hash), _) => ("agreed-pre-state", hash.to_vec()),
-            (Self::L1BlockHeader(hash), _) => ("l1-block-header", hash.to_vec()),
-            (Self::L1Receipts(hash), _) => ("l1-receipts", hash.to_vec()),
-            (Self::L1Transactions(hash), _) => ("l1-transactions", hash.to_vec()),
-            (Self::L1Blob { versioned_hash, index, timestamp }, _) => {
+        let name = self.name(dialect)?;
+        // Where there is a chain, it comes last.
+        let chain = self.chain().map(u64::to_be_bytes);
+        let chain = chain.as_ref().map_or(&[][..], |chain| chain);
+        let line = match self {
+            Self::AgreedPreState(hash)
+            | Self::L1BlockHeader(hash)
+            | Self::L1Receipts(hash)
+            | Self::L1Transactions(hash)
+            | Self::L2BlockHeader { hash, .. }
+            | Self::L2Code { hash, .. }
+            | Self::L2Output { root: hash, .. }
+            | Self::L2Receipts { hash, .. }
+            | Self::L2StateNode { hash, .. }
+            | Self::L2Transactions { hash, .. } => line(name, &[hash, chain]),
+            Self::L1Blob { versioned_hash, index, timestamp } => {
                 let index = index.map(u64::to_be_bytes);
                 let index = index.as_ref().map_or(&[][..], |index| index);
-                ("l1-blob", [versioned_hash, index, &timestamp.to_be_bytes()].concat())
+                line(name, &[versioned_hash, index, &timestamp.to_be_bytes()])
             }
-            (Self::L1BlobPoint { commitment, point }, _) => {
-                ("l1-blob-point", [&commitment[..], point].concat())
+            Self::L1BlobPoint { commitment, point } => line(name, &[commitment, point]),
+            Self::L1Precompile { address, required_gas, input } => {
+                let gas = required_gas.map(u64::to_be_bytes);
+                let gas = gas.as_ref().map_or(&[][..], |gas| gas);
+                line(name, &[address, gas, input])
             }
-            (Self::L1Precompile { address, required_gas: None, input }, OpProgram) => {
-                ("l1-precompile", [&address[..], input].concat())
+            Self::L2AccountProof { block: BlockId::Hash(block), address, .. } => {
+                line(name, &[block, address, chain])
             }
-            (Self::L1Precompile { required_gas: None, .. }, Kona) => return None,
-            (Self::L1Precompile { address, required_gas: Some(gas), input }, dialect) => {
-                let name = if dialect == Kona { "l1-precompile" } else { "l1-precompile-v2" };
-                (name, [&address[..], &gas.to_be_bytes(), input].concat())
+            Self::L2AccountProof { block: BlockId::Number(block), address, .. } => {
+                match dialect {
+                    Dialect::Kona => line(name, &[&block.to_be_bytes(), address, chain]),
+                    // Two words.
+                    Dialect::OpProgram => {
+                        let mut line = line(name, &[&block.to_be_bytes()]);
+                        line.extend_from_slice(b" 0x");
+                        write_digits(&mut line, address);
+                        line
+                    }
+                }
             }
-            (Self::L2AccountProof { block: BlockId::Number(block), address, chain }, Kona) => {
-                let block = block.to_be_bytes();
-                ("l2-account-proof", with_chain([&block[..], address].concat(), *chain))
-            }
-            (Self::L2AccountProof { block: BlockId::Hash(block), address, chain }, OpProgram) => {
-                let chain = (*chain)?.to_be_bytes();
-                ("l2-account-proof", [&block[..], address, &chain].concat())
-            }
-            (
-                Self::L2AccountProof { block: BlockId::Number(block), address, chain: None },
-                OpProgram,
-            ) => {
-                let (block, address) = (hex::encode(block.to_be_bytes()), hex::encode(address));
-                return Some(format!("l2-account-proof 0x{block} 0x{address}"));
-            }
-            (Self::L2AccountProof { .. }, _) => return None,
-            (
-                Self::L2AccountStorageProof { block: BlockId::Number(block), address, slot, chain },
-                Kona,
-            ) => {
-                let data = [&block.to_be_bytes()[..], address, slot].concat();
-                ("l2-account-storage-proof", with_chain(data, *chain))
-            }
-            (Self::L2AccountStorageProof { .. }, _) => return None,
-            (Self::L2BlockData { agreed, block, chain }, _) => {
-                ("l2-block-data", [&agreed[..], block, &chain.to_be_bytes()].concat())
-            }
-            (Self::L2ExecutionWitness { block }, OpProgram) => {
-                ("l2-execution-witness", block.to_be_bytes().to_vec())
-            }
-            (Self::L2ExecutionWitness { .. }, Kona) => return None,
-            (Self::L2BlockHeader { hash, chain }, _) => {
-                ("l2-block-header", with_chain(hash.to_vec(), *chain))
-            }
-            (Self::L2Code { hash, chain }, _) => ("l2-code", with_chain(hash.to_vec(), *chain)),
-            (Self::L2Receipts { hash, chain }, _) => {
-                ("l2-receipts", with_chain(hash.to_vec(), *chain))
-            }
-            (Self::L2StateNode { hash, chain }, _) => {
-                ("l2-state-node", with_chain(hash.to_vec(), *chain))
-            }
-            (Self::L2Transactions { hash, chain }, _) => {
-                ("l2-transactions", with_chain(hash.to_vec(), *chain))
-            }
-            (Self::L2Output { root, chain }, dialect) => {
-                let name = match (dialect, chain) {
-                    (OpProgram, _) => "l2-output",
-                    (Kona, None) => STARTING_L2_OUTPUT.text,
-                    (Kona, Some(_)) => "l2-output-root",
+            Self::L2AccountStorageProof { block, address, slot, .. } => {
+                let number = match block {
+                    BlockId::Hash(_) => return None,
+                    BlockId::Number(number) => number.to_be_bytes(),
                 };
-                (name, with_chain(root.to_vec(), *chain))
+                line(name, &[&number, address, slot, chain])
             }
-            (Self::L2PayloadWitness(PayloadWitness::Object(object)), OpProgram) => {
-                ("l2-payload-witness", object.clone())
+            Self::L2BlockData { agreed, block, .. } => line(name, &[agreed, block, chain]),
+            Self::L2ExecutionWitness { block } => line(name, &[&block.to_be_bytes()]),
+            Self::L2PayloadWitness(PayloadWitness::Object(object)) => line(name, &[object]),
+            Self::L2PayloadWitness(PayloadWitness::Parts { parent, attributes, .. }) => {
+                line(name, &[parent, attributes, chain])
             }
-            (Self::L2PayloadWitness(PayloadWitness::Parts { parent, attributes, chain }), Kona) => {
-                let data = [&parent[..], attributes].concat();
-                ("l2-payload-witness", with_chain(data, *chain))
-            }
-            (Self::L2PayloadWitness(_), _) => return None,
         };
-        Some(format!("{name} 0x{}", hex::encode(data)))
+        String::from_utf8(line).ok()
     }
 
     /// The chain that the hint names, if it does.
@@ -439,11 +456,11 @@ impl Hint {
     }
 }
 
-impl PayloadWitness {
+impl PayloadWitness<'static> {
     fn parse(rest: &mut Rest<'_>) -> Result<Self, ParseError> {
         let wanted = "a hash and an object, or an object";
         if let ([b'{', .., b'}'], false) = (rest.data, rest.data.get(32) == Some(&b'{')) {
-            return Ok(Self::Object(rest.data.into()));
+            return Ok(Self::Object(rest.data.to_vec().into()));
         }
         let parent = rest.take(wanted)?;
         // No JSON has a zero byte, and every chain id begins with one.
@@ -452,15 +469,33 @@ impl PayloadWitness {
             _ => (rest.data, None),
         };
         match attributes {
-            [b'{', .., b'}'] => Ok(Self::Parts { parent, attributes: attributes.into(), chain }),
+            [b'{', .., b'}'] => {
+                Ok(Self::Parts { parent, attributes: attributes.to_vec().into(), chain })
+            }
             _ => Err(rest.wrong(wanted)),
         }
     }
 }
 
-fn with_chain(mut data: Vec<u8>, chain: Option<u64>) -> Vec<u8> {
-    data.extend(chain.iter().flat_map(|chain| chain.to_be_bytes()));
-    data
+/// A hint as it goes over the wire: its name, and the parts of its data in hexadecimal digits.
+pub fn line(name: &str, data: &[&[u8]]) -> Vec<u8> {
+    let length: usize = data.iter().map(|part| part.len()).sum();
+    let mut line = Vec::with_capacity(name.len() + 3 + 2 * length);
+    line.extend_from_slice(name.as_bytes());
+    line.extend_from_slice(b" 0x");
+    data.iter().for_each(|part| write_digits(&mut line, part));
+    line
+}
+
+/// In a machine that counts its steps, so not by way of characters.
+fn write_digits(out: &mut Vec<u8>, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let start = out.len();
+    out.resize(start + 2 * bytes.len(), 0);
+    for ([high, low], byte) in out[start..].as_chunks_mut().0.iter_mut().zip(bytes) {
+        *high = DIGITS[usize::from(byte >> 4)];
+        *low = DIGITS[usize::from(byte & 15)];
+    }
 }
 
 /// The bytes behind a name.
@@ -517,7 +552,10 @@ impl Rest<'_> {
     }
 
     /// A hash, and the chain if there is one.
-    fn hash(&mut self, hint: impl FnOnce(Hash, Option<u64>) -> Hint) -> Result<Hint, ParseError> {
+    fn hash(
+        &mut self,
+        hint: impl FnOnce(Hash, Option<u64>) -> Hint<'static>,
+    ) -> Result<Hint<'static>, ParseError> {
         let hash = self.take("32 or 40")?;
         Ok(hint(hash, self.chain("32 or 40")?))
     }
@@ -525,6 +563,7 @@ impl Rest<'_> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
     use alloc::string::ToString as _;
     use alloc::vec;
 
@@ -535,22 +574,22 @@ mod tests {
     const AB: &str = "abababababababababababababababababababababababababababababababab";
     const CD: &str = "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd";
 
-    fn parse(text: &str) -> Result<Hint, ParseError> {
+    fn parse(text: &str) -> Result<Hint<'static>, ParseError> {
         let (name, argument) = text.split_once(' ').unwrap_or((text, ""));
         Hint::parse(name, argument)
     }
 
     /// Each hint, as kona and as op-program write it.
-    fn table() -> Vec<(Hint, Option<String>, Option<String>)> {
+    fn table() -> Vec<(Hint<'static>, Option<String>, Option<String>)> {
         use Hint::*;
-        let both = |hint: Hint, text: String| (hint, Some(text.clone()), Some(text));
+        let both = |hint: Hint<'static>, text: String| (hint, Some(text.clone()), Some(text));
         let object = br#"{"parentBlockHash":"0x00"}"#.to_vec();
         let attributes = br#"{"timestamp":"0x1"}"#.to_vec();
         let (object_hex, attributes_hex) = (hex::encode(&object), hex::encode(&attributes));
         let payload = |chain| {
             L2PayloadWitness(PayloadWitness::Parts {
                 parent: H,
-                attributes: attributes.clone(),
+                attributes: attributes.clone().into(),
                 chain,
             })
         };
@@ -569,17 +608,17 @@ mod tests {
                 format!("l1-blob 0x{AB}0000000000000102"),
             ),
             (
-                L1Precompile { address: A, required_gas: Some(3000), input: vec![1, 2] },
+                L1Precompile { address: A, required_gas: Some(3000), input: vec![1, 2].into() },
                 Some(format!("l1-precompile 0x{CD}0000000000000bb80102")),
                 Some(format!("l1-precompile-v2 0x{CD}0000000000000bb80102")),
             ),
             (
-                L1Precompile { address: A, required_gas: None, input: vec![9; 12] },
+                L1Precompile { address: A, required_gas: None, input: vec![9; 12].into() },
                 None,
                 Some(format!("l1-precompile 0x{CD}090909090909090909090909")),
             ),
             (
-                L1Precompile { address: A, required_gas: None, input: vec![] },
+                L1Precompile { address: A, required_gas: None, input: vec![].into() },
                 None,
                 Some(format!("l1-precompile 0x{CD}")),
             ),
@@ -632,7 +671,7 @@ mod tests {
                 None,
             ),
             (
-                L2PayloadWitness(PayloadWitness::Object(object)),
+                L2PayloadWitness(PayloadWitness::Object(object.into())),
                 None,
                 Some(format!("l2-payload-witness 0x{object_hex}")),
             ),
@@ -709,7 +748,7 @@ mod tests {
     #[test]
     fn the_oldest_precompile_form_is_told_by_the_gas_it_has_not() {
         // ecrecover: 3,000 gas, then a hash.
-        let input = [[0x77; 32], [0; 32], [1; 32], [2; 32]].concat();
+        let input: Cow<'_, [u8]> = [[0x77; 32], [0; 32], [1; 32], [2; 32]].concat().into();
         let mut address = A;
         address[19] = 1;
         let new = Hint::L1Precompile { address, required_gas: Some(3000), input: input.clone() };
@@ -720,7 +759,8 @@ mod tests {
             assert_eq!(parse(&text).as_ref(), Ok(hint));
         }
         // A pairing of the generator begins with zeroes, which is no gas.
-        let pairing = Hint::L1Precompile { address, required_gas: None, input: vec![0; 192] };
+        let pairing =
+            Hint::L1Precompile { address, required_gas: None, input: vec![0; 192].into() };
         assert_eq!(parse(&pairing.encode(Dialect::OpProgram).unwrap()), Ok(pairing));
     }
 }

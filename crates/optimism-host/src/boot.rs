@@ -1,7 +1,11 @@
 //! What a run is started with: the local inputs of a program.
 
+use serde_json::json;
 use tribunal_keccak::Hash;
 use tribunal_preimage::Key;
+use tribunal_rpc::{Bounds, Client, Question, Trouble};
+
+use crate::rebuild::{bytes, number};
 
 /// The inputs of a run of a program over one L2 chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +40,51 @@ impl Boot {
         ];
         inputs.extend(self.rollup_config.clone().map(|config| (6, config)));
         inputs.extend(self.l1_config.clone().map(|config| (7, config)));
+        inputs.into_iter().map(|(ident, data)| (Key::local(ident), data)).collect()
+    }
+}
+
+/// The inputs of a program that judges a single L2 block by its parent and its transactions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockBoot {
+    /// The block that is agreed upon.
+    pub parent: Hash,
+    /// The block that is claimed to follow it.
+    pub claim: Hash,
+    /// The id of the chain.
+    pub l2_chain_id: u64,
+    /// The configuration of the rollup, as JSON, for a chain that the program does not know.
+    pub rollup_config: Option<Vec<u8>>,
+}
+
+impl BlockBoot {
+    /// Asks nodes which block of their chain has this number. What they say is a claim like any other.
+    ///
+    /// # Errors
+    /// If they do not say.
+    pub fn ask(client: &Client, block: u64, bounds: Bounds<'_>) -> Result<Self, Trouble> {
+        let chain = Question::new("eth_chainId", json!([]));
+        let l2_chain_id =
+            client.ask(&chain, bounds, |answer| number(&answer).ok_or("it is no number".into()))?;
+        let header = Question::new("eth_getBlockByNumber", json!([format!("{block:#x}"), false]));
+        let (parent, claim) = client.ask(&header, bounds, |header| {
+            if header.is_null() {
+                return Err(format!("it has no block {block}"));
+            }
+            let hash = |name: &str| bytes(&header[name]).and_then(|hash| Hash::try_from(hash).ok());
+            hash("parentHash").zip(hash("hash")).ok_or_else(|| "the block has no hashes".into())
+        })?;
+        Ok(Self { parent, claim, l2_chain_id, rollup_config: None })
+    }
+
+    /// The local preimages, as the program `op-block` takes them.
+    pub fn preimages(&self) -> Vec<(Key, Vec<u8>)> {
+        let mut inputs = vec![
+            (2, self.parent.to_vec()),
+            (3, self.claim.to_vec()),
+            (5, self.l2_chain_id.to_be_bytes().to_vec()),
+        ];
+        inputs.extend(self.rollup_config.clone().map(|config| (6, config)));
         inputs.into_iter().map(|(ident, data)| (Key::local(ident), data)).collect()
     }
 }

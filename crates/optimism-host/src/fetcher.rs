@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use tribunal_host::{Errand, HintError, PreimageStore, Router};
 use tribunal_keccak::{Hash, keccak256};
-use tribunal_optimism_hints::{BlockId, Hint, NAMES, PayloadWitness, STARTING_L2_OUTPUT};
+use tribunal_optimism_hints::{BlockId, Dialect, Hint, NAMES, PayloadWitness, STARTING_L2_OUTPUT};
 use tribunal_preimage::Key;
 use tribunal_rpc::{Bounds, Client};
 
@@ -55,8 +55,7 @@ pub struct Options {
 /// Follows the hints of OP Stack programs.
 #[derive(Debug)]
 pub struct Fetcher {
-    l1: Chain,
-    beacon: Beacon,
+    l1: Option<(Chain, Beacon)>,
     l2: Chain,
     options: Options,
     memory: Mutex<Memory>,
@@ -98,12 +97,15 @@ impl Fetcher {
     /// One that asks these nodes.
     pub fn new(nodes: Nodes, options: Options) -> Self {
         Self {
-            l1: Chain { client: nodes.l1 },
-            beacon: Beacon::new(nodes.beacon),
-            l2: Chain { client: nodes.l2 },
-            options,
-            memory: Mutex::new(Memory::default()),
+            l1: Some((Chain { client: nodes.l1 }, Beacon::new(nodes.beacon))),
+            ..Self::of_l2(nodes.l2, options)
         }
+    }
+
+    /// One that asks only the execution nodes of the L2 chain, for programs that look at nothing else.
+    pub fn of_l2(l2: Client, options: Options) -> Self {
+        let memory = Mutex::new(Memory::default());
+        Self { l1: None, l2: Chain { client: l2 }, options, memory }
     }
 
     /// Has a router give it every hint of both dialects.
@@ -134,12 +136,12 @@ impl Fetcher {
         let cancelled = || errand.is_cancelled();
         let errand = &Trip { errand, cancelled: &cancelled };
         match hint {
-            Hint::L1BlockHeader(hash) => self.header(&self.l1, &hash, errand).map(drop),
-            Hint::L1Transactions(hash) => self.transactions(&self.l1, &hash, errand),
-            Hint::L1Receipts(hash) => self.receipts(&self.l1, &hash, errand),
+            Hint::L1BlockHeader(hash) => self.header(&self.l1()?.0, &hash, errand).map(drop),
+            Hint::L1Transactions(hash) => self.transactions(&self.l1()?.0, &hash, errand),
+            Hint::L1Receipts(hash) => self.receipts(&self.l1()?.0, &hash, errand),
             Hint::L1Blob { versioned_hash, index, timestamp } => {
                 let bounds = errand.bounds();
-                let blob = self.beacon.blob(&versioned_hash, index, timestamp, bounds)?;
+                let blob = self.l1()?.1.blob(&versioned_hash, index, timestamp, bounds)?;
                 blob.preimages().try_for_each(|(key, data)| errand.put(key, data))
             }
             Hint::L1BlobPoint { commitment, point } => {
@@ -177,6 +179,18 @@ impl Fetcher {
                 Err(HintError::new(format!("{hint:?}: {why}")).for_good())
             }
         }
+    }
+
+    /// The hint for all that the execution of a canonical L2 block reads. Whoever knows that it will be
+    /// executed can give it before the program asks for anything.
+    pub fn whole_block(number: u64) -> String {
+        let hint = Hint::L2ExecutionWitness { block: number };
+        hint.encode(Dialect::OpProgram).unwrap_or_default()
+    }
+
+    fn l1(&self) -> Result<&(Chain, Beacon), HintError> {
+        let why = "the program asks for data of L1, and this host was given no nodes of it";
+        self.l1.as_ref().ok_or_else(|| HintError::new(why).for_good())
     }
 
     /// A header, from the store or else from a node.
@@ -312,7 +326,7 @@ impl Fetcher {
         Err(failure.advise(NEEDS_STATE).into())
     }
 
-    fn payload_witness(&self, payload: PayloadWitness, errand: &Trip<'_>) -> Followed {
+    fn payload_witness(&self, payload: PayloadWitness<'_>, errand: &Trip<'_>) -> Followed {
         let malformed = || HintError::new("its payload attributes are no JSON object").for_good();
         let (parent, attributes) = match payload {
             PayloadWitness::Parts { parent, attributes, .. } => {

@@ -19,7 +19,7 @@ mod rebuild;
 mod survey;
 mod trie;
 
-pub use boot::Boot;
+pub use boot::{BlockBoot, Boot};
 pub use compute::register_computed;
 pub use fetcher::{Fetcher, Nodes, Options};
 pub use fixture::Fixture;

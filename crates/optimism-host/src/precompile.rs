@@ -101,6 +101,25 @@ mod tests {
     }
 
     #[test]
+    fn results_are_those_of_go_ethereums_vectors() {
+        let path = "../../testdata/precompiles/go-ethereum.json.gz";
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        let file = flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap());
+        let vectors: Vec<serde_json::Value> = serde_json::from_reader(file).unwrap();
+        for vector in &vectors {
+            let bytes = |name: &str| hex::decode(vector[name].as_str().unwrap()).unwrap();
+            let last = vector["address"].as_u64().unwrap() as u8;
+            let call = Call::run(&address(last), vector["Gas"].as_u64(), &bytes("Input")).unwrap();
+            let expected = match vector["Expected"].is_null() {
+                true => vec![0],
+                false => [vec![1], bytes("Expected")].concat(),
+            };
+            assert_eq!(call.result, expected, "{}", vector["Name"]);
+        }
+        assert_eq!(vectors.len(), 671);
+    }
+
+    #[test]
     fn no_other_precompile_is_run() {
         for last in [0, 2, 3, 4, 5, 6, 7, 9, 0x12] {
             assert_eq!(Call::run(&address(last), Some(3000), &[]), None, "{last}");

@@ -142,7 +142,7 @@ fn hints_that_cannot_be_followed_fail_for_good() {
         ),
         (Hint::AgreedPreState([7; 32]), "only programs over several chains ask for it"),
         (
-            Hint::L1Precompile { address, required_gas: Some(1), input: vec![] },
+            Hint::L1Precompile { address, required_gas: Some(1), input: vec![].into() },
             "no host runs the precompile 0x0000000000000000000000000000000000000000",
         ),
     ] {
@@ -150,7 +150,7 @@ fn hints_that_cannot_be_followed_fail_for_good() {
         assert!(error.contains(says), "{error}");
     }
     address[19] = 2;
-    let hint = Hint::L1Precompile { address, required_gas: Some(1), input: vec![] };
+    let hint = Hint::L1Precompile { address, required_gas: Some(1), input: vec![].into() };
     let error = scenario::ask(&host, &hint, Dialect::OpProgram, key).unwrap_err().to_string();
     assert!(error.contains("no host runs the precompile"), "{error}");
     assert_eq!(node.count(), 0);

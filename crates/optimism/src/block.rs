@@ -11,6 +11,7 @@ use alloy_consensus::constants::EMPTY_OMMER_ROOT_HASH;
 use alloy_consensus::{Header, Transaction as _};
 use alloy_eips::eip2718::{Eip2718Error, Typed2718 as _};
 use alloy_eips::eip7685::EMPTY_REQUESTS_HASH;
+use alloy_primitives::map::{AddressMap, B256Map};
 use alloy_primitives::{Address, B64, B256, Bloom, BloomInput, Bytes, Log, U256, address};
 use alloy_rlp::Encodable as _;
 use op_alloy_consensus::{DEPOSIT_TX_TYPE_ID, TxDeposit};
@@ -22,7 +23,7 @@ use revm::handler::SystemCallEvm as _;
 use revm::handler::instructions::EthInstructions;
 use revm::interpreter::interpreter::EthInterpreter;
 use revm::{DatabaseCommit as _, ExecuteEvm as _};
-use tribunal_keccak::Keccak256;
+use tribunal_keccak::{Keccak256, keccak256};
 use tribunal_preimage::Oracle;
 use tribunal_rollup::{Fork, RollupConfig};
 
@@ -126,6 +127,14 @@ struct Outcome {
     footprint: u64,
     bloom: Bloom,
     receipts: Vec<Vec<u8>>,
+    hashes: Hashes,
+}
+
+/// The hashes that blooms are made of. Few contracts write most logs, of few kinds.
+#[derive(Default)]
+struct Hashes {
+    addresses: AddressMap<B256>,
+    topics: B256Map<B256>,
 }
 
 /// What a transaction came to.
@@ -354,9 +363,13 @@ impl Outcome {
         self.gas_used += receipt.gas_used;
         let mut bloom = Bloom::ZERO;
         for log in &receipt.logs {
-            bloom.accrue(BloomInput::Raw(log.address.as_slice()));
+            let hash = self.hashes.addresses.entry(log.address);
+            let hash = hash.or_insert_with(|| B256::new(keccak256(log.address.as_slice())));
+            bloom.accrue(BloomInput::Hash(*hash));
             for topic in log.topics() {
-                bloom.accrue(BloomInput::Raw(topic.as_slice()));
+                let hash = self.hashes.topics.entry(*topic);
+                let hash = hash.or_insert_with(|| B256::new(keccak256(&topic.0)));
+                bloom.accrue(BloomInput::Hash(*hash));
             }
         }
         if !receipt.logs.is_empty() {

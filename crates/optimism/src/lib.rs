@@ -8,12 +8,12 @@ extern crate alloc;
 
 mod blob;
 mod block;
+mod code;
 mod fees;
 mod header;
 pub mod list;
 mod precompiles;
 mod preimages;
-mod rlp;
 mod signature;
 mod state;
 mod transaction;

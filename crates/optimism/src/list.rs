@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 
 use alloy_primitives::{B256, Bytes};
 use tribunal_keccak::keccak256;
+use tribunal_rlp::{self as rlp, Item, Items, write_list, write_string};
 
-use crate::rlp::{EMPTY, HASH, Item, encode_string, in_list};
 use crate::trie::{EMPTY_ROOT, Nodes};
 
 /// More items than any block has room for: they would need 22 billion gas.
@@ -45,10 +45,10 @@ fn encode(
     keep: &mut dyn FnMut(B256, &[u8]),
 ) {
     let (first, last) = (leaves[0].0.nibbles(), leaves[leaves.len() - 1].0.nibbles());
-    in_list(out, |out| {
+    write_list(out, |out| {
         if let [(_, item)] = leaves {
             encode_path(&first[depth..], 0x20, out);
-            encode_string(item, out);
+            write_string(out, item);
             return;
         }
         // In sorted keys, what the first and the last have in common all have.
@@ -64,11 +64,11 @@ fn encode(
             let (below, after) = rest.split_at(count);
             rest = after;
             match below {
-                [] => out.push(EMPTY),
+                [] => write_string(out, &[]),
                 _ => refer(below, depth + 1, out, keep),
             }
         }
-        out.push(EMPTY);
+        write_string(out, &[]);
     });
 }
 
@@ -85,8 +85,7 @@ fn refer(
         let hash = keccak256(&out[start..]);
         keep(B256::new(hash), &out[start..]);
         out.truncate(start);
-        out.push(HASH);
-        out.extend_from_slice(&hash);
+        write_string(out, &hash);
     }
 }
 
@@ -96,7 +95,7 @@ fn encode_path(nibbles: &[u8], flag: u8, out: &mut Vec<u8>) {
     let (first, pairs) = nibbles.split_at(nibbles.len() % 2);
     path.push(flag | first.first().map_or(0, |nibble| 0x10 | nibble));
     path.extend(pairs.chunks(2).map(|pair| pair[0] << 4 | pair[1]));
-    encode_string(&path, out);
+    write_string(out, &path);
 }
 
 /// The nibbles of the RLP of an index.
@@ -136,8 +135,7 @@ impl Key {
 pub fn read<N: Nodes>(nodes: &mut N, root: B256) -> Result<Vec<Bytes>, Error<N::Error>> {
     let mut list = List { items: Vec::new(), bytes: 0 };
     if root != EMPTY_ROOT {
-        let encoded = nodes.node(root).map_err(Error::Nodes)?;
-        list.take(nodes, &encoded, &mut Vec::new())?;
+        list.read(nodes, root, &mut Vec::new())?;
     }
     list.items.sort_unstable_by_key(|(index, _)| *index);
     match list.items.iter().enumerate().find(|(i, (index, _))| i != index) {
@@ -159,14 +157,14 @@ pub fn first<N: Nodes>(nodes: &mut N, root: B256) -> Result<Option<Bytes>, Error
     let mut path = Vec::new();
     loop {
         let malformed = || Error::Node { path: path.clone() };
-        let children = split(&encoded).ok_or_else(malformed)?;
+        let children = rlp::list(&encoded).ok().and_then(split).ok_or_else(malformed)?;
         let depth = path.len();
         let next = match children[..] {
             [compact, content] => {
                 let leaf =
                     join(&mut path, compact).ok_or_else(|| Error::Node { path: path.clone() })?;
                 if leaf {
-                    let item = content.string().filter(|item| !item.is_empty());
+                    let item = content.bytes().ok().filter(|item| !item.is_empty());
                     let item = item.filter(|_| path == first.nibbles());
                     let item = item.ok_or_else(|| Error::Leaf { path: path.clone() })?;
                     return Ok(Some(Bytes::copy_from_slice(item)));
@@ -183,25 +181,21 @@ pub fn first<N: Nodes>(nodes: &mut N, root: B256) -> Result<Option<Bytes>, Error
             }
             _ => return Err(malformed()),
         };
-        encoded = match next.raw {
-            [HASH, hash @ ..] if hash.len() == 32 => {
+        encoded = match next {
+            Item::Bytes(hash) if hash.len() == 32 => {
                 nodes.node(B256::from_slice(hash)).map_err(Error::Nodes)?
             }
-            [0xc0..=0xff, ..] if next.raw.len() < 32 => next.raw.to_vec(),
+            Item::List(embedded) if embedded.len() < 31 => rlp::list_of(embedded),
             _ => return Err(Error::Node { path }),
         };
     }
 }
 
 /// The items of a node.
-fn split(encoded: &[u8]) -> Option<Vec<Item<'_>>> {
-    let (list, []) = Item::split(encoded)? else { return None };
-    let mut payload = list.list()?;
+fn split(mut node: Items<'_>) -> Option<Vec<Item<'_>>> {
     let mut children = Vec::with_capacity(17);
-    while !payload.is_empty() {
-        let (item, rest) = Item::split(payload)?;
-        children.push(item);
-        payload = rest;
+    while !node.is_empty() {
+        children.push(node.take().ok()?);
     }
     Some(children)
 }
@@ -212,15 +206,27 @@ struct List {
 }
 
 impl List {
-    /// Takes the items of a node to which the nibbles of `path` lead.
+    /// Takes the items below the node with this hash, to which the nibbles of `path` lead.
+    fn read<N: Nodes>(
+        &mut self,
+        nodes: &mut N,
+        hash: B256,
+        path: &mut Vec<u8>,
+    ) -> Result<(), Error<N::Error>> {
+        let encoded = nodes.node(hash).map_err(Error::Nodes)?;
+        let node = rlp::list(&encoded).map_err(|_| Error::Node { path: path.clone() })?;
+        self.take(nodes, node, path)
+    }
+
+    /// Takes the items below a node to which the nibbles of `path` lead.
     fn take<N: Nodes>(
         &mut self,
         nodes: &mut N,
-        encoded: &[u8],
+        node: Items<'_>,
         path: &mut Vec<u8>,
     ) -> Result<(), Error<N::Error>> {
         let malformed = || Error::Node { path: path.clone() };
-        let children = split(encoded).ok_or_else(malformed)?;
+        let children = split(node).ok_or_else(malformed)?;
         let depth = path.len();
         match children[..] {
             [compact, content] => {
@@ -233,9 +239,8 @@ impl List {
                     self.follow(nodes, content, path)?;
                 }
             }
-            [ref children @ .., value] if children.len() == 16 && value.raw == [EMPTY] => {
-                let there =
-                    || children.iter().enumerate().filter(|(_, child)| child.raw != [EMPTY]);
+            [ref children @ .., value] if children.len() == 16 && value.is_empty() => {
+                let there = || children.iter().enumerate().filter(|(_, child)| !child.is_empty());
                 // Every branch leads to two items at least, so the walk is no longer than the list.
                 if there().count() < 2 || depth == MAX_KEY_NIBBLES {
                     return Err(malformed());
@@ -258,12 +263,12 @@ impl List {
         child: Item<'_>,
         path: &mut Vec<u8>,
     ) -> Result<(), Error<N::Error>> {
-        match child.raw {
-            [HASH, hash @ ..] if hash.len() == 32 => {
-                let encoded = nodes.node(B256::from_slice(hash)).map_err(Error::Nodes)?;
-                self.take(nodes, &encoded, path)
+        match child {
+            Item::Bytes(hash) if hash.len() == 32 => self.read(nodes, B256::from_slice(hash), path),
+            // With its header it is shorter than a hash.
+            Item::List(embedded) if embedded.len() < 31 => {
+                self.take(nodes, Items::new(embedded), path)
             }
-            [0xc0..=0xff, ..] if child.raw.len() < 32 => self.take(nodes, child.raw, path),
             _ => Err(Error::Node { path: path.clone() }),
         }
     }
@@ -272,7 +277,7 @@ impl List {
         let (bytes, []) = path.as_chunks::<2>() else { return None };
         let bytes: Vec<u8> = bytes.iter().map(|[high, low]| high << 4 | low).collect();
         let index: u32 = alloy_rlp::decode_exact(bytes).ok()?;
-        let item = content.string().filter(|item| !item.is_empty())?;
+        let item = content.bytes().ok().filter(|item| !item.is_empty())?;
         self.bytes += item.len();
         if self.items.len() == MAX_ITEMS || self.bytes > MAX_TOTAL_BYTES {
             return None;
@@ -284,7 +289,7 @@ impl List {
 
 /// Appends the nibbles of a compact path; says whether it is a leaf's.
 fn join(path: &mut Vec<u8>, compact: Item<'_>) -> Option<bool> {
-    let [flag, rest @ ..] = compact.string()? else { return None };
+    let [flag, rest @ ..] = compact.bytes().ok()? else { return None };
     match flag >> 4 {
         0 | 2 if flag & 15 == 0 => {}
         1 | 3 => path.push(flag & 15),

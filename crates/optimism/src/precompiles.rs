@@ -176,6 +176,12 @@ impl<'a, O: Oracle> PrecompileProvider<Context<'a, O>> for Precompiles {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
+    use alloc::vec::Vec;
+    use std::fs::File;
+    use std::path::Path;
+
     use super::*;
 
     fn way(spec: OpSpecId, number: u8, length: usize) -> Way {
@@ -212,6 +218,36 @@ mod tests {
         assert_eq!(Precompiles::new(KARST, true).way(&far, 192), Way::Compute);
         let off = Precompiles::new(KARST, false);
         assert_eq!(off.way(&Address::with_last_byte(1), 128), Way::Compute);
+    }
+
+    /// The key of a call has the gas that the contract takes on L1, and what is computed in place of
+    /// an answer is what the contract returns there.
+    #[test]
+    fn the_vectors_of_go_ethereum_have_our_gas_and_our_results() {
+        let path = "../../testdata/precompiles/go-ethereum.json.gz";
+        let file = File::open(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+        let vectors: Vec<serde_json::Value> =
+            serde_json::from_reader(flate2::read::GzDecoder::new(file)).unwrap();
+        let precompiles = Precompiles::new(OpSpecId::ISTHMUS, true);
+        let mut asked = 0;
+        for vector in &vectors {
+            let bytes = |name: &str| hex::decode(vector[name].as_str().unwrap()).unwrap();
+            let (name, input) = (vector["Name"].as_str().unwrap(), bytes("Input"));
+            let address = Address::with_last_byte(vector["address"].as_u64().unwrap() as u8);
+            let contract = precompiles.computed.precompiles().get(&address).unwrap();
+            let result = contract.execute(&input, u64::MAX, 0);
+            let output = result.ok().filter(|output| output.is_success());
+            if vector["Expected"].is_null() {
+                assert!(output.is_none(), "{name}");
+                continue;
+            }
+            let output = output.unwrap_or_else(|| panic!("{name} fails"));
+            assert_eq!(output.bytes[..], bytes("Expected"), "{name}");
+            let gas = vector["Gas"].as_u64().unwrap();
+            assert_eq!(precompiles.way(&address, input.len()), Way::Ask(gas), "{name}");
+            asked += 1;
+        }
+        assert_eq!((vectors.len(), asked), (671, 626));
     }
 
     #[test]

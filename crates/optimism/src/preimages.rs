@@ -9,6 +9,7 @@ use core::fmt;
 use alloy_consensus::Header;
 use alloy_primitives::map::B256Map;
 use alloy_primitives::{Address, B256, Bytes, U256};
+use tribunal_optimism_hints::{BlockId, Dialect, Hint, PayloadWitness};
 use tribunal_preimage::{Key, Oracle, OracleError};
 
 use crate::{list, trie};
@@ -74,30 +75,30 @@ impl<O: Oracle> Preimages<O> {
     /// # Errors
     /// If it is not to be had, or is none.
     pub fn header(&mut self, hash: B256) -> Result<Header, Undecided> {
-        let encoded = self.encoded_header("l2-block-header", hash)?;
+        let encoded =
+            self.encoded_header(&Hint::L2BlockHeader { hash: hash.0, chain: None }, hash)?;
         alloy_rlp::decode_exact(&encoded).map_err(|reason| Undecided::Header { hash, reason })
     }
 
-    /// The bytes of the header with this hash, after the hint with this name.
+    /// The bytes of the header with this hash, after this hint.
     ///
     /// # Errors
     /// If they are not to be had.
-    pub fn encoded_header(&mut self, hint: &'static str, hash: B256) -> Result<Vec<u8>, Undecided> {
-        self.hint(hint, &[&hash.0])?;
+    pub fn encoded_header(&mut self, hint: &Hint<'_>, hash: B256) -> Result<Vec<u8>, Undecided> {
+        self.tell(hint)?;
         self.keccak(hash, Item::Header)
     }
 
-    /// A list of the block with this hash, after the hint with this name.
+    /// The list with this root, after this hint.
     ///
     /// # Errors
     /// If a node is not to be had, or `root` is none of a list.
     pub fn list(
         &mut self,
-        hint: &'static str,
-        block: B256,
+        hint: &Hint<'_>,
         root: B256,
     ) -> Result<Vec<Bytes>, list::Error<Undecided>> {
-        self.hint(hint, &[&block.0]).map_err(list::Error::Nodes)?;
+        self.tell(hint).map_err(list::Error::Nodes)?;
         list::read(&mut ListNodes(self), root)
     }
 
@@ -107,11 +108,10 @@ impl<O: Oracle> Preimages<O> {
     /// If a node is not to be had, or `root` is none of a list.
     pub fn first_of_list(
         &mut self,
-        hint: &'static str,
-        block: B256,
+        hint: &Hint<'_>,
         root: B256,
     ) -> Result<Option<Bytes>, list::Error<Undecided>> {
-        self.hint(hint, &[&block.0]).map_err(list::Error::Nodes)?;
+        self.tell(hint).map_err(list::Error::Nodes)?;
         list::first(&mut ListNodes(self), root)
     }
 
@@ -123,7 +123,7 @@ impl<O: Oracle> Preimages<O> {
         if let Some(code) = self.own.get(&hash) {
             return Ok(code.clone());
         }
-        self.hint("l2-code", &[&hash.0])?;
+        self.tell(&Hint::L2Code { hash: hash.0, chain: None })?;
         self.keccak(hash, Item::Code)
     }
 
@@ -139,9 +139,10 @@ impl<O: Oracle> Preimages<O> {
         gas: u64,
         input: &[u8],
     ) -> Result<Option<Vec<u8>>, Undecided> {
-        let address = &address.into_array();
-        self.hint("l1-precompile", &[address, &gas.to_be_bytes(), input])?;
-        let key = Key::precompile(address, gas, input);
+        let address = address.into_array();
+        let required_gas = Some(gas);
+        self.tell(&Hint::L1Precompile { address, required_gas, input: input.into() })?;
+        let key = Key::precompile(&address, gas, input);
         let mut result = self.ask(key, Item::Precompile)?;
         match result.first() {
             Some(0) => Ok(None),
@@ -167,7 +168,8 @@ impl<O: Oracle> Preimages<O> {
     pub(crate) fn for_account(&mut self, address: Address) -> Result<(), Undecided> {
         self.covered = self.hints == Hints::Proofs;
         if self.covered {
-            self.hint("l2-account-proof", &[&self.block.to_be_bytes(), &address.into_array()])?;
+            let (block, address) = (BlockId::Number(self.block), address.into_array());
+            self.tell(&Hint::L2AccountProof { block, address, chain: None })?;
         }
         Ok(())
     }
@@ -176,9 +178,9 @@ impl<O: Oracle> Preimages<O> {
     pub(crate) fn for_slot(&mut self, address: Address, slot: U256) -> Result<(), Undecided> {
         self.covered = self.hints == Hints::Proofs;
         if self.covered {
-            let block = self.block.to_be_bytes();
+            let (block, address) = (BlockId::Number(self.block), address.into_array());
             let slot = slot.to_be_bytes::<32>();
-            self.hint("l2-account-storage-proof", &[&block, &address.into_array(), &slot])?;
+            self.tell(&Hint::L2AccountStorageProof { block, address, slot, chain: None })?;
         }
         Ok(())
     }
@@ -197,24 +199,22 @@ impl<O: Oracle> Preimages<O> {
     /// # Errors
     /// If the hint is not acknowledged.
     pub fn for_payload(&mut self, parent: B256, attributes: &[u8]) -> Result<(), Undecided> {
-        self.hint("l2-payload-witness", &[&parent.0, attributes])
+        let (parent, attributes) = (parent.0, attributes.into());
+        let parts = PayloadWitness::Parts { parent, attributes, chain: None };
+        self.tell(&Hint::L2PayloadWitness(parts))
     }
 
-    /// Sends a hint: a name and the parts of its data, in hexadecimal digits.
-    pub fn hint(&mut self, name: &'static str, data: &[&[u8]]) -> Result<(), Undecided> {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    /// Says what will be asked for, in kona's words.
+    ///
+    /// # Errors
+    /// If it is not acknowledged.
+    pub fn tell(&mut self, hint: &Hint<'_>) -> Result<(), Undecided> {
         if self.hints == Hints::None {
             return Ok(());
         }
-        let length: usize = data.iter().map(|part| part.len()).sum();
-        let mut hint = Vec::with_capacity(name.len() + 3 + 2 * length);
-        hint.extend_from_slice(name.as_bytes());
-        hint.extend_from_slice(b" 0x");
-        for byte in data.iter().copied().flatten() {
-            hint.push(DIGITS[usize::from(byte >> 4)]);
-            hint.push(DIGITS[usize::from(byte & 15)]);
-        }
-        let told = self.oracle.hint(&hint);
+        let words = Dialect::Kona;
+        let Some((name, text)) = hint.name(words).zip(hint.encode(words)) else { return Ok(()) };
+        let told = self.oracle.hint(text.as_bytes());
         told.map_err(|source| Undecided::Oracle { item: Item::Hint(name), source })
     }
 
@@ -241,7 +241,7 @@ impl<O: Oracle> trie::Nodes for Preimages<O> {
             return Ok(node.clone());
         }
         if !self.covered {
-            self.hint("l2-state-node", &[&hash.0])?;
+            self.tell(&Hint::L2StateNode { hash: hash.0, chain: None })?;
         }
         self.keccak(hash, Item::Node)
     }

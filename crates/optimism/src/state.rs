@@ -18,6 +18,7 @@ use revm::state::AccountInfo;
 use tribunal_keccak::keccak256;
 use tribunal_preimage::Oracle;
 
+use crate::code;
 use crate::preimages::{Preimages, Undecided};
 use crate::trie::{EMPTY_ROOT, Trie};
 
@@ -397,8 +398,7 @@ impl<O: Oracle> Database for State<O> {
             Entry::Occupied(entry) => Ok(entry.get().clone()),
             Entry::Vacant(entry) => {
                 let code = self.preimages.code(hash)?;
-                let code =
-                    Bytecode::new_raw_checked(code.into()).map_err(|_| Undecided::Code { hash })?;
+                let code = code::read(code).ok_or(Undecided::Code { hash })?;
                 Ok(entry.insert(code).clone())
             }
         }

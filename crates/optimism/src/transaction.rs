@@ -2,8 +2,9 @@
 
 use alloc::vec::Vec;
 
-use alloy_consensus::Transaction as _;
-use alloy_eips::eip2718::{Decodable2718 as _, Typed2718 as _};
+use alloy_consensus::transaction::RlpEcdsaDecodableTx;
+use alloy_consensus::{Signed, Transaction as _, TxEip1559, TxEip2930, TxEip7702};
+use alloy_eips::eip2718::{Decodable2718 as _, Eip2718Error, Typed2718 as _};
 use alloy_eips::eip7702::{RecoveredAuthority, RecoveredAuthorization, SignedAuthorization};
 use alloy_primitives::{Address, Bytes};
 use op_alloy_consensus::{DEPOSIT_TX_TYPE_ID, OpTxEnvelope, TxDeposit};
@@ -31,13 +32,34 @@ impl Transaction {
             let deposit = alloy_rlp::decode_exact(rest).map_err(|error| malformed(error.into()))?;
             return Ok(Self::Deposit(deposit));
         }
-        let signed = OpTxEnvelope::decode_2718_exact(encoded).map_err(malformed)?;
-        match signed {
+        let signed = match encoded {
+            [TxEip2930::DEFAULT_TX_TYPE, list @ ..] => {
+                signed_list::<TxEip2930>(list).map(Into::into)
+            }
+            [TxEip1559::DEFAULT_TX_TYPE, list @ ..] => {
+                signed_list::<TxEip1559>(list).map(Into::into)
+            }
+            [TxEip7702::DEFAULT_TX_TYPE, list @ ..] => {
+                signed_list::<TxEip7702>(list).map(Into::into)
+            }
+            _ => OpTxEnvelope::decode_2718_exact(encoded),
+        };
+        match signed.map_err(malformed)? {
             OpTxEnvelope::Deposit(_) | OpTxEnvelope::PostExec(_) => {
-                Err(InvalidTransaction::Kind { kind: signed.ty() })
+                Err(InvalidTransaction::Kind { kind: encoded.first().copied().unwrap_or_default() })
             }
             signed => Ok(Self::Signed(signed)),
         }
+    }
+}
+
+/// Decodes what follows the type of a signed transaction. The decoder of the envelope would hash it
+/// all, for a transaction hash that nobody asks for.
+fn signed_list<T: RlpEcdsaDecodableTx>(mut list: &[u8]) -> Result<Signed<T>, Eip2718Error> {
+    let signed = T::rlp_decode_signed(&mut list)?;
+    match list {
+        [] => Ok(signed),
+        _ => Err(alloy_rlp::Error::UnexpectedLength.into()),
     }
 }
 

@@ -87,7 +87,7 @@ pub fn kit<O: Oracle>(oracle: &mut O) -> Result<Verdict, Error> {
     })?;
     measured(oracle, "hint with a hash, encoded", 8, |_| {
         for _ in 0..8 {
-            black_box(black_box(Hint::L2StateNode(&hash)).encode(Dialect::Kona));
+            black_box(black_box(Hint::L2StateNode { hash, chain: None }).encode(Dialect::Kona));
         }
         Ok(())
     })?;

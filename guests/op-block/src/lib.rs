@@ -27,7 +27,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use alloy_primitives::B256;
-use tribunal_guest::{Key, Oracle, Verdict, println};
+use tribunal_guest::{Hint, Key, Oracle, Verdict, println};
 use tribunal_optimism::{
     Attributes, Error as BlockError, Hints, Item, Preimages, State, Undecided, execute, list,
 };
@@ -88,7 +88,8 @@ pub fn decide<O: Oracle>(mut preimages: Preimages<O>) -> Result<Decision, Error>
         }
         Err(error) => return Err(error.into()),
     };
-    let transactions = match preimages.list("l2-transactions", claim, claimed.transactions_root) {
+    let hint = Hint::L2Transactions { hash: claim.0, chain: None };
+    let transactions = match preimages.list(&hint, claimed.transactions_root) {
         Ok(transactions) => transactions,
         Err(list::Error::Nodes(undecided)) => return Err(undecided.into()),
         Err(error) => return Ok(decision(Finding::Impossible(error.to_string()))),
@@ -99,7 +100,11 @@ pub fn decide<O: Oracle>(mut preimages: Preimages<O>) -> Result<Decision, Error>
         Err(invalid) => return Ok(decision(Finding::Impossible(invalid.to_string()))),
     };
     let mut state = State::new(preimages, parent.clone(), parent_hash);
-    match execute(&mut state, &config, &attributes, &mut |_, _| {}) {
+    let executed = execute(&mut state, &config, &attributes, &mut |_, _| {});
+    // In a machine the program ends with this block: nobody needs the memory that it took.
+    #[cfg(target_os = "none")]
+    core::mem::forget(state);
+    match executed {
         Ok(executed) if executed.hash == claim => {
             let gas_used = executed.header.gas_used;
             Ok(decision(Finding::Same { transactions: count, gas_used }))

@@ -65,6 +65,20 @@ fn every_recorded_block_is_what_its_transactions_make_it() {
     assert_eq!(count, 5);
 }
 
+/// The same of blocks that somebody else chose to test with.
+#[test]
+fn the_blocks_of_kona_are_what_their_transactions_make_them() {
+    let mut count = 0;
+    for entry in folder().join("../kona").read_dir().unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let (fixture, executed) = read(&format!("../kona/{name}"));
+        let decision = ask(&mut fixture.host(&executed)).unwrap();
+        assert_eq!(decision.verdict(), Verdict::Holds, "{name}: {decision}");
+        count += 1;
+    }
+    assert_eq!(count, 2);
+}
+
 /// What a spoiled run must come to.
 #[derive(Debug, PartialEq)]
 enum Class {

@@ -28,6 +28,21 @@ fn program() -> Mips64 {
     Mips64::new(load_elf(&elf, MEMORY).unwrap().state)
 }
 
+/// Whoever runs the program for a chain has its prestate hash written down there. So it changes only
+/// with a reason, and the reason stands beside it.
+#[test]
+fn the_prestate_is_the_one_that_is_written_down() {
+    let found = format!("0x{}", hex::encode(program().state_hash()));
+    let table = std::fs::read_to_string(at_root("guests/op-block/PRESTATE.md")).unwrap();
+    let newest = table.lines().find_map(|line| line.strip_prefix("| `0x")?.split('`').next());
+    assert_eq!(
+        Some(found.trim_start_matches("0x")),
+        newest,
+        "the stored program begins with {found}: if it was meant to change, put that hash and the \
+         reason into a new first row of guests/op-block/PRESTATE.md"
+    );
+}
+
 /// Exit code, or why there is none, and what the program wrote.
 fn run(host: &mut Store) -> (Result<u8, String>, String) {
     let (mut engine, _) = Engine::new(EngineKind::Fast, program());

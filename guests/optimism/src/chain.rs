@@ -9,7 +9,7 @@ use alloy_consensus::Header as ConsensusHeader;
 use alloy_primitives::map::B256Map;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use tribunal_derivation::{Header, L1Data, L2Data, L2Head, blob};
-use tribunal_guest::Oracle;
+use tribunal_guest::{Hint, Oracle};
 use tribunal_optimism::{
     Attributes, BlobId, Blobs, Error as BlockError, Executed, InvalidBlock, Item, Preimages, State,
     Undecided, execute, list, output_root, recover,
@@ -79,7 +79,7 @@ impl<'a, O: Oracle> Chain<'a, O> {
         watch: &'a mut dyn FnMut(Progress),
     ) -> Result<Self, Error> {
         let root = boot.agreed_output;
-        preimages.hint("starting-l2-output", &[&root.0])?;
+        preimages.tell(&Hint::L2Output { root: root.0, chain: None })?;
         let output = preimages.keccak(root, Item::Output)?;
         let problem = |problem| Error::Output { root, problem };
         let ([version, state_root, _, hash], []) = output.as_chunks::<32>() else {
@@ -182,12 +182,12 @@ impl<'a, O: Oracle> Chain<'a, O> {
 
     fn list(
         &mut self,
-        hint: &'static str,
+        hint: &Hint<'_>,
         what: &'static str,
         block: B256,
         root: B256,
     ) -> Result<Vec<Bytes>, Error> {
-        let read = self.preimages().list(hint, block, root);
+        let read = self.preimages().list(hint, root);
         read.map_err(|error| not_a_list(error, what, block))
     }
 }
@@ -226,7 +226,7 @@ impl<O: Oracle> L1Data for Chain<'_, O> {
         if let Some(header) = self.l1.headers.get(&hash) {
             return Ok(header.clone());
         }
-        let encoded = self.preimages().encoded_header("l1-block-header", hash)?;
+        let encoded = self.preimages().encoded_header(&Hint::L1BlockHeader(hash.0), hash)?;
         let header = Header::decode_hashed(&encoded, hash);
         let header = header.ok_or(Error::Header { chain: "L1", hash })?;
         self.l1.headers.insert(hash, header.clone());
@@ -252,11 +252,12 @@ impl<O: Oracle> L1Data for Chain<'_, O> {
 
     fn l1_transactions(&mut self, header: &Header) -> Result<Vec<Bytes>, Error> {
         let (hash, root) = (header.hash, header.transactions_root);
-        self.list("l1-transactions", "L1 transactions", hash, root)
+        self.list(&Hint::L1Transactions(hash.0), "L1 transactions", hash, root)
     }
 
     fn l1_receipts(&mut self, header: &Header) -> Result<Vec<Bytes>, Error> {
-        self.list("l1-receipts", "L1 receipts", header.hash, header.receipts_root)
+        let hint = Hint::L1Receipts(header.hash.0);
+        self.list(&hint, "L1 receipts", header.hash, header.receipts_root)
     }
 
     fn blob(&mut self, header: &Header, versioned_hash: B256, index: u64) -> Result<Bytes, Error> {
@@ -284,7 +285,8 @@ impl<O: Oracle> L2Data for Chain<'_, O> {
         if let Some(block) = self.blocks.iter().rev().find(|block| block.hash == hash) {
             return Ok(convert(&block.header, hash));
         }
-        let encoded = self.preimages().encoded_header("l2-block-header", hash)?;
+        let hint = Hint::L2BlockHeader { hash: hash.0, chain: None };
+        let encoded = self.preimages().encoded_header(&hint, hash)?;
         Header::decode_hashed(&encoded, hash).ok_or(Error::Header { chain: "L2", hash })
     }
 
@@ -312,7 +314,8 @@ impl<O: Oracle> L2Data for Chain<'_, O> {
             return Ok(transactions);
         }
         let (hash, root) = (header.hash, header.transactions_root);
-        self.list("l2-transactions", "L2 transactions", hash, root)
+        let hint = Hint::L2Transactions { hash: hash.0, chain: None };
+        self.list(&hint, "L2 transactions", hash, root)
     }
 
     fn l2_first_transaction(&mut self, header: &Header) -> Result<Option<Bytes>, Error> {
@@ -321,7 +324,8 @@ impl<O: Oracle> L2Data for Chain<'_, O> {
             return Ok(transactions.first().cloned());
         }
         let (hash, root) = (header.hash, header.transactions_root);
-        let read = self.preimages().first_of_list("l2-transactions", hash, root);
+        let hint = Hint::L2Transactions { hash: hash.0, chain: None };
+        let read = self.preimages().first_of_list(&hint, root);
         read.map_err(|error| not_a_list(error, "L2 transactions", hash))
     }
 }

@@ -10,21 +10,23 @@
 //! header of that block, and the nodes that lead to the account which is paid for it.
 #![allow(clippy::print_stdout, reason = "a tool that people run speaks")]
 
+#[path = "../../op-block/tests/fixture/json.rs"]
+#[allow(dead_code, reason = "the other reads more of it")]
+mod json;
 #[path = "../tests/store/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests")]
 mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use alloy_consensus::Header;
-use alloy_primitives::{B256, U64, hex, keccak256};
+use alloy_primitives::{B256, hex, keccak256};
 use alloy_trie::root::ordered_trie_root_encoded;
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use flate2::read::GzDecoder;
+use json::parse_header;
 use serde_json::Value;
 use store::Store;
 use transactions::{digest, read_block};
@@ -160,54 +162,7 @@ impl Known {
     }
 }
 
-/// A block's header as nodes give it over RPC.
-fn parse_header(json: &Value) -> Result<Header> {
-    let header = Header {
-        parent_hash: parse(json, "parentHash")?,
-        ommers_hash: parse(json, "sha3Uncles")?,
-        beneficiary: parse(json, "miner")?,
-        state_root: parse(json, "stateRoot")?,
-        transactions_root: parse(json, "transactionsRoot")?,
-        receipts_root: parse(json, "receiptsRoot")?,
-        logs_bloom: parse(json, "logsBloom")?,
-        difficulty: parse(json, "difficulty")?,
-        number: parse_quantity(json, "number")?,
-        gas_limit: parse_quantity(json, "gasLimit")?,
-        gas_used: parse_quantity(json, "gasUsed")?,
-        timestamp: parse_quantity(json, "timestamp")?,
-        extra_data: parse(json, "extraData")?,
-        mix_hash: parse(json, "mixHash")?,
-        nonce: parse(json, "nonce")?,
-        base_fee_per_gas: if_there(json, "baseFeePerGas", parse_quantity)?,
-        withdrawals_root: if_there(json, "withdrawalsRoot", parse)?,
-        blob_gas_used: if_there(json, "blobGasUsed", parse_quantity)?,
-        excess_blob_gas: if_there(json, "excessBlobGas", parse_quantity)?,
-        parent_beacon_block_root: if_there(json, "parentBeaconBlockRoot", parse)?,
-        requests_hash: if_there(json, "requestsHash", parse)?,
-        ..Header::default()
-    };
-    Ok(header)
-}
-
 fn parse_transactions(json: &Value) -> Result<Vec<Vec<u8>>> {
     let list = json.as_array().context("the transactions are not a list")?;
     list.iter().map(|text| Ok(hex::decode(text.as_str().context("no text")?)?)).collect()
-}
-
-/// A field of any type that is written in hex.
-fn parse<T: FromStr<Err: Display>>(json: &Value, name: &str) -> Result<T> {
-    let text = json[name].as_str().with_context(|| format!("no {name}"))?;
-    text.parse().map_err(|reason| anyhow!("{name} is {text:?}: {reason}"))
-}
-
-fn parse_quantity(json: &Value, name: &str) -> Result<u64> {
-    parse(json, name).map(|number: U64| number.to())
-}
-
-fn if_there<T>(
-    json: &Value,
-    name: &str,
-    parse: impl FnOnce(&Value, &str) -> Result<T>,
-) -> Result<Option<T>> {
-    if json[name].is_null() { Ok(None) } else { parse(json, name).map(Some) }
 }

@@ -1,13 +1,12 @@
 //! A block's header and transactions, from an oracle that is not trusted.
 
-use alloc::format;
 use alloc::vec::Vec;
 use core::fmt;
 
 use alloy_consensus::Header;
 use alloy_eips::eip2718::Eip2718Error;
 use alloy_primitives::B256;
-use tribunal_guest::{Key, Oracle, OracleError};
+use tribunal_guest::{Dialect, Hint, Key, Oracle, OracleError};
 use tribunal_keccak::keccak256;
 
 use crate::trie::{self, TrieError};
@@ -28,11 +27,11 @@ pub struct Block {
 /// # Errors
 /// If the header or a node is missing, does not have the hash it was asked for by, or is malformed.
 pub fn read_block<O: Oracle>(oracle: &mut O, hash: B256) -> Result<Block, Error> {
-    hint(oracle, "l2-block-header", hash)?;
+    hint(oracle, &Hint::L2BlockHeader { hash: hash.0, chain: None })?;
     let encoded = preimage(oracle, hash, Item::Header)?;
     let header: Header =
         alloy_rlp::decode_exact(&encoded).map_err(|reason| Error::Header { hash, reason })?;
-    hint(oracle, "l2-transactions", hash)?;
+    hint(oracle, &Hint::L2Transactions { hash: hash.0, chain: None })?;
     let transactions = trie::read_ordered(oracle, header.transactions_root)?;
     Ok(Block { hash, header, transactions })
 }
@@ -53,9 +52,10 @@ pub(crate) fn preimage<O: Oracle>(
     if actual == hash { Ok(bytes) } else { Err(Error::Hash { item, hash, actual }) }
 }
 
-fn hint<O: Oracle>(oracle: &mut O, name: &'static str, hash: B256) -> Result<(), Error> {
-    let hint = format!("{name} {hash}");
-    oracle.hint(hint.as_bytes()).map_err(|source| Error::Oracle { item: Item::Hint(name), source })
+fn hint<O: Oracle>(oracle: &mut O, hint: &Hint<'_>) -> Result<(), Error> {
+    let words = Dialect::Kona;
+    let Some((name, text)) = hint.name(words).zip(hint.encode(words)) else { return Ok(()) };
+    oracle.hint(text.as_bytes()).map_err(|source| Error::Oracle { item: Item::Hint(name), source })
 }
 
 /// Why nothing was decided.

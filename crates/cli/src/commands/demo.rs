@@ -1,11 +1,9 @@
 //! `demo`: the two-minute tour, on a program and a block inside this binary.
 
 use std::cell::RefCell;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use flate2::read::GzDecoder;
 use tribunal_host::{PreimageStore, store};
 use tribunal_jit::Engine;
 use tribunal_machine::{
@@ -20,7 +18,7 @@ use crate::cli::MachineArgs;
 use crate::commands::verify::{describe, show_gas};
 use crate::engines::Engines;
 use crate::failure::{Failure, Result, of_run};
-use crate::input::{load_program, read_proofs};
+use crate::input::{load_program, read_proofs, unpack};
 use crate::interrupt::Interrupt;
 use crate::judge::Judge;
 use crate::output::{Destination, print};
@@ -310,13 +308,4 @@ fn quoted(path: &Path) -> String {
         true => text,
         false => format!("'{}'", text.replace('\'', "'\\''")),
     }
-}
-
-/// Unpacks what is inside this binary.
-fn unpack(packed: &[u8]) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    GzDecoder::new(packed)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Failure::environment(format!("this binary is damaged: {error}")))?;
-    Ok(bytes)
 }

@@ -25,6 +25,10 @@ use crate::world::Source;
 /// 3 if the host, the disk or the memory limit is.
 #[derive(Args, Debug)]
 pub(crate) struct Exec {
+    /// The program (an ELF file) or a state to go on from; .gz is fine, - is standard input.
+    #[arg(value_name = "PROGRAM")]
+    program: PathBuf,
+
     #[command(flatten)]
     run: RunArgs,
 
@@ -35,7 +39,7 @@ pub(crate) struct Exec {
 
 impl Exec {
     pub(crate) fn execute(&self) -> Result<u8> {
-        let (path, meta) = (&self.run.program, self.run.meta.as_deref());
+        let (path, meta) = (&self.program, self.run.meta.as_deref());
         let limit = self.run.machine.memory_limit();
         let loaded = match Artefact::open(path, limit)? {
             Artefact::Recording(recording) => return self.replay(*recording),
@@ -78,7 +82,7 @@ impl Exec {
                 .detail(format!("recorded  0x{}, at step {}", hex::encode(prestate), Count(step)))
                 .detail(format!("given     0x{found}, at step {}", Count(loaded.machine.step()))));
         }
-        let store = RecordingStore::of(&self.run.program, recording);
+        let store = RecordingStore::of(&self.program, recording);
         let mut source = Source::local(Box::new(store));
         let stage = self.run.stage(step)?;
         let mut ran = self.run.run(loaded, stage, &mut source);
@@ -100,7 +104,7 @@ impl Exec {
         let meta = self.run.meta.as_deref();
         match (&self.with_program, recording.program.take()) {
             (Some(path), _) => load(path, meta, limit),
-            (None, Some(state)) => state_of(&state, &self.run.program, meta, limit),
+            (None, Some(state)) => state_of(&state, &self.program, meta, limit),
             (None, None) => {
                 let prestate = hex::encode(recording.beginning.prestate);
                 Err(Failure::input("the recording does not hold the program that was run")

@@ -1,6 +1,8 @@
 //! `record`: run a program to its end, and write down all that it was told.
 
-use std::path::PathBuf;
+mod block;
+
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -10,21 +12,33 @@ use tribunal_machine::Machine as _;
 use tribunal_mips64::Mips64;
 
 use crate::failure::{Failure, Result};
-use crate::input::load;
+use crate::input::{Artefact, Loaded, load, ready};
 use crate::output::{Destination, print_json};
 use crate::running::{RunArgs, Summary};
 use crate::units::{Bytes, Count};
 use crate::world::Source;
+
+use block::BlockArgs;
 
 /// Run a program to its end, and write what it was told into one file, which exec repeats anywhere.
 ///
 /// The recording holds the program itself, the hash it begins with, each hint, each preimage, boot
 /// values included, and the final state. It leaves with the program's exit code, as exec does. A run
 /// that is kept from its end is recorded as far as it went.
+///
+/// With --block, the program is told by nodes all that the execution of a block takes.
 #[derive(Args, Debug)]
 pub(crate) struct Record {
+    /// The program (an ELF file) or a state to go on from; .gz is fine, - is standard input. With
+    /// --block it may be left out: op-block, which judges a block by its parent and its transactions.
+    #[arg(value_name = "PROGRAM", required_unless_present = "block")]
+    program: Option<PathBuf>,
+
     #[command(flatten)]
     run: RunArgs,
+
+    #[command(flatten)]
+    block: BlockArgs,
 
     /// Where to write the recording; - is standard output.
     #[arg(long, short, value_name = "FILE")]
@@ -48,13 +62,13 @@ struct Recorded<'a> {
 
 impl Record {
     pub(crate) fn execute(&self) -> Result<u8> {
-        let RunArgs { program, meta, json, quiet, machine, .. } = &self.run;
+        let RunArgs { json, quiet, .. } = &self.run;
         let destination = Destination::new(&self.out);
         destination.check()?;
         if *json && destination == Destination::Stdout {
             return Err(Failure::input("--json and --out - would both write to standard output"));
         }
-        let mut loaded = load(program, meta.as_deref(), machine.memory_limit())?;
+        let mut loaded = self.load()?;
         let beginning = Beginning {
             machine: <Mips64>::NAME.into(),
             prestate: loaded.machine.state_hash(),
@@ -67,7 +81,10 @@ impl Record {
             writer.program(&state).map_err(unwritten)?;
         }
         let stage = self.run.stage(beginning.step)?;
-        let source = self.run.source(&stage)?;
+        let source = match self.block.number() {
+            Some(number) => self.block.source(number, &self.run, &stage)?,
+            None => self.run.source(&stage)?,
+        };
         let mut source = Source::Recorded(Box::new(Recorder::new(source, writer)));
         let mut ran = self.run.run(loaded, stage, &mut source);
         let Source::Recorded(recorder) = source else { unreachable!("it was made above") };
@@ -100,6 +117,16 @@ impl Record {
         ran.verdict.map_err(|failure| {
             failure.detail(format!("what there is of the run is recorded: {recorded}"))
         })
+    }
+}
+
+impl Record {
+    fn load(&self) -> Result<Loaded> {
+        let (meta, limit) = (self.run.meta.as_deref(), self.run.machine.memory_limit());
+        match &self.program {
+            Some(path) => load(path, meta, limit),
+            None => ready(Artefact::Elf(block::program()?), Path::new("op-block"), meta, limit),
+        }
     }
 }
 

@@ -76,7 +76,7 @@ pub(crate) fn memory_host(urls: &Urls, facts: &Value) -> Arc<LocalHost<MemorySto
 /// Asks as a program does.
 pub(crate) fn ask<S: PreimageStore>(
     host: &LocalHost<S>,
-    hint: &Hint,
+    hint: &Hint<'_>,
     dialect: Dialect,
     key: Key,
 ) -> Result<Vec<u8>, OracleError> {
@@ -238,7 +238,7 @@ pub(crate) fn witnesses(urls: &Urls, facts: &Value) {
         r#"{{"parentBlockHash":{},"payloadAttributes":{{}},"chainID":"1337"}}"#,
         facts["state"]["hash"]
     );
-    let object = PayloadWitness::Object(object.into_bytes());
+    let object = PayloadWitness::Object(object.into_bytes().into());
     for (hint, dialect) in [
         (Hint::L2PayloadWitness(parts), Dialect::Kona),
         (Hint::L2PayloadWitness(object), Dialect::OpProgram),
@@ -289,7 +289,7 @@ pub(crate) fn precompile(urls: &Urls, facts: &Value) {
     for (required_gas, dialect) in
         [(Some(3000), Dialect::Kona), (Some(3000), Dialect::OpProgram), (None, Dialect::OpProgram)]
     {
-        let hint = Hint::L1Precompile { address, required_gas, input: input.clone() };
+        let hint = Hint::L1Precompile { address, required_gas, input: input.as_slice().into() };
         let gas = required_gas.map_or(Vec::new(), |gas: u64| gas.to_be_bytes().to_vec());
         let call = [&address[..], &gas, &input].concat();
         let mut key = Key::keccak256_of(&call).into_bytes();

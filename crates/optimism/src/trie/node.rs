@@ -8,9 +8,9 @@ use alloc::vec::Vec;
 
 use alloy_primitives::B256;
 use tribunal_keccak::keccak256;
+use tribunal_rlp::{self as rlp, Item, Items, write_list, write_string};
 
 use super::{Error, KEY_NIBBLES, Nodes, Problem, nibble, set_nibble};
-use crate::rlp::{EMPTY, HASH, Item, encode_string, in_list};
 
 /// The longest branch without a value: sixteen hashes, an empty string, and the list around them.
 pub(super) const MAX_BRANCH_BYTES: usize = 3 + 16 * 33 + 1;
@@ -28,7 +28,7 @@ pub(super) struct Slot {
 /// What stands in a place.
 #[derive(Debug)]
 pub(super) enum Kind {
-    Branch(Box<Branch>),
+    Branch(Branch),
     Empty,
     Extension(Box<Extension>),
     Leaf(Box<Leaf>),
@@ -38,7 +38,7 @@ pub(super) enum Kind {
 
 #[derive(Debug)]
 pub(super) struct Branch {
-    pub(super) children: [Slot; 16],
+    pub(super) children: Box<[Slot; 16]>,
 }
 
 /// Leads to a branch through nibbles in which all keys below agree.
@@ -69,12 +69,12 @@ impl Kind {
 
 impl Branch {
     pub(super) fn new() -> Self {
-        Self { children: [Slot::EMPTY; 16] }
+        Self { children: Box::new([Slot::EMPTY; 16]) }
     }
 
     /// This branch at the depth `fork`, for a place at `depth` on the way to `key`.
     pub(super) fn below(self, key: &B256, depth: usize, fork: usize) -> Kind {
-        let branch = Kind::Branch(Box::new(self));
+        let branch = Kind::Branch(self);
         if depth == fork { branch } else { Kind::extension(*key, fork, Slot::changed(branch)) }
     }
 
@@ -106,7 +106,9 @@ impl Slot {
     ) -> Result<(), Error<N::Error>> {
         if let Kind::Unread = self.kind {
             let encoded = nodes.node(self.hash).map_err(Error::Nodes)?;
-            self.kind = decode(&encoded, path, depth)
+            self.kind = rlp::list(&encoded)
+                .map_err(|_| (depth, Problem::Rlp))
+                .and_then(|items| decode(items, path, depth))
                 .map_err(|(depth, problem)| Error::Malformed { hash: self.hash, depth, problem })?;
         }
         Ok(())
@@ -115,7 +117,7 @@ impl Slot {
     /// Appends what a parent holds of this node: its hash, or the node itself if it is shorter.
     fn refer(&mut self, depth: usize, out: &mut Vec<u8>, keep: &mut dyn FnMut(B256, &[u8])) {
         if let Kind::Empty = self.kind {
-            out.push(EMPTY);
+            write_string(out, &[]);
             return;
         }
         if !self.clean {
@@ -130,8 +132,7 @@ impl Slot {
             keep(self.hash, encoded);
             out.truncate(start);
         }
-        out.push(HASH);
-        out.extend_from_slice(&self.hash.0);
+        write_string(out, &self.hash.0);
     }
 
     /// Appends the encoded node, which is in memory.
@@ -141,12 +142,12 @@ impl Slot {
         out: &mut Vec<u8>,
         keep: &mut dyn FnMut(B256, &[u8]),
     ) {
-        in_list(out, |out| match &mut self.kind {
+        write_list(out, |out| match &mut self.kind {
             Kind::Branch(branch) => {
-                for child in &mut branch.children {
+                for child in branch.children.iter_mut() {
                     child.refer(depth + 1, out, keep);
                 }
-                out.push(EMPTY);
+                write_string(out, &[]);
             }
             Kind::Extension(extension) => {
                 encode_path(&extension.prefix, depth, extension.end, out);
@@ -154,7 +155,7 @@ impl Slot {
             }
             Kind::Leaf(leaf) => {
                 encode_leaf_path(&leaf.key, depth, out);
-                encode_string(&leaf.value, out);
+                write_string(out, &leaf.value);
             }
             Kind::Empty | Kind::Unread => {}
         });
@@ -187,46 +188,43 @@ fn encode_path(key: &B256, from: usize, to: usize, out: &mut Vec<u8>) {
 }
 
 /// Decodes a node to which the first `depth` nibbles of `path` lead. An error says at which depth.
-fn decode(encoded: &[u8], path: &B256, depth: usize) -> Result<Kind, (usize, Problem)> {
+fn decode(mut items: Items<'_>, path: &B256, depth: usize) -> Result<Kind, (usize, Problem)> {
     let at = |problem| (depth, problem);
-    let (list, rest) = Item::split(encoded).ok_or(at(Problem::Rlp))?;
-    let mut payload = list.list().filter(|_| rest.is_empty()).ok_or(at(Problem::Rlp))?;
-    let mut next = || {
-        let (item, rest) = Item::split(payload)?;
-        payload = rest;
-        Some(item)
-    };
-    let (first, second) = next().zip(next()).ok_or(at(Problem::Rlp))?;
-    if payload.is_empty() {
+    let (first, second) = (next(&mut items, depth)?, next(&mut items, depth)?);
+    if items.is_empty() {
         return decode_short(first, second, path, depth);
     }
     if depth == KEY_NIBBLES {
         return Err(at(Problem::Path));
     }
-    let mut branch = Branch::new();
+    // Where they will stay, one after the other: that is a copy less.
+    let mut children = Vec::with_capacity(16);
     let mut path = *path;
     let mut count = 0;
     let mut item = first;
     for i in 0..16 {
-        if item.raw != [EMPTY] {
+        if item.is_empty() {
+            children.push(Slot::EMPTY);
+        } else {
             set_nibble(&mut path, depth, i);
-            branch.children[i] = decode_child(item, &path, depth + 1)?;
+            children.push(decode_child(item, &path, depth + 1)?);
             count += 1;
         }
-        item = if i == 0 {
-            second
-        } else {
-            let (item, rest) = Item::split(payload).ok_or(at(Problem::Rlp))?;
-            payload = rest;
-            item
-        };
+        item = if i == 0 { second } else { next(&mut items, depth)? };
     }
     match () {
-        () if !payload.is_empty() => Err(at(Problem::Rlp)),
-        () if item.raw != [EMPTY] => Err(at(Problem::BranchValue)),
+        () if !items.is_empty() => Err(at(Problem::Rlp)),
+        () if !item.is_empty() => Err(at(Problem::BranchValue)),
         () if count < 2 => Err(at(Problem::LonelyBranch)),
-        () => Ok(Kind::Branch(Box::new(branch))),
+        () => {
+            let children = children.into_boxed_slice().try_into();
+            children.map(|children| Kind::Branch(Branch { children })).map_err(|_| at(Problem::Rlp))
+        }
     }
+}
+
+fn next<'a>(items: &mut Items<'a>, depth: usize) -> Result<Item<'a>, (usize, Problem)> {
+    items.take().map_err(|_| (depth, Problem::Rlp))
 }
 
 /// Decodes a leaf or an extension from its two items.
@@ -237,7 +235,7 @@ fn decode_short(
     depth: usize,
 ) -> Result<Kind, (usize, Problem)> {
     let at = |problem| (depth, problem);
-    let Some([flag, rest @ ..]) = compact.string() else {
+    let Ok([flag, rest @ ..]) = compact.bytes() else {
         return Err(at(Problem::Path));
     };
     let odd = flag & 0x10 != 0;
@@ -255,10 +253,10 @@ fn decode_short(
             return Err(at(Problem::Path));
         }
         key.0[32 - rest.len()..].copy_from_slice(rest);
-        return match content.string() {
-            None => Err(at(Problem::Rlp)),
-            Some([]) => Err(at(Problem::EmptyValue)),
-            Some(value) => Ok(Kind::leaf(key, value.to_vec())),
+        return match content.bytes() {
+            Err(_) => Err(at(Problem::Rlp)),
+            Ok([]) => Err(at(Problem::EmptyValue)),
+            Ok(value) => Ok(Kind::leaf(key, value.to_vec())),
         };
     }
     // Below an extension there is a branch, which takes one more nibble.
@@ -280,10 +278,11 @@ fn decode_short(
 
 /// Decodes a reference that is not empty.
 fn decode_child(item: Item<'_>, path: &B256, depth: usize) -> Result<Slot, (usize, Problem)> {
-    match item.raw {
-        [HASH, hash @ ..] if hash.len() == 32 => Ok(Slot::unread(B256::from_slice(hash))),
-        [0xc0..=0xff, ..] if item.raw.len() < 32 && depth <= KEY_NIBBLES => {
-            Ok(Slot::changed(decode(item.raw, path, depth)?))
+    match item {
+        Item::Bytes(hash) if hash.len() == 32 => Ok(Slot::unread(B256::from_slice(hash))),
+        // With its header it is shorter than a hash.
+        Item::List(node) if node.len() < 31 && depth <= KEY_NIBBLES => {
+            Ok(Slot::changed(decode(Items::new(node), path, depth)?))
         }
         _ => Err((depth, Problem::Child)),
     }

@@ -1,9 +1,17 @@
 //! RLP, read strictly: what has two encodings is accepted in the shorter one alone, so that bytes
 //! with the right hash are the only bytes that mean what they mean.
 //!
-//! Nothing is copied: items are slices of what was read.
+//! Nothing is copied: items are slices of what was read. Knows lengths and their one right form; what
+//! a list means, whoever reads it knows.
+#![no_std]
+
+extern crate alloc;
+
+mod write;
 
 use core::fmt;
+
+pub use write::{list_of, write_integer, write_list, write_list_header, write_string};
 
 /// An item of RLP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,41 +77,76 @@ pub fn list(bytes: &[u8]) -> Result<Items<'_>, RlpError> {
 ///
 /// # Errors
 /// If there is none.
+#[inline]
 pub fn split(bytes: &[u8]) -> Result<(Item<'_>, &[u8]), RlpError> {
-    let (&first, rest) = bytes.split_first().ok_or(RlpError::Truncated)?;
-    let take = |from: &'_ [u8], length: usize| -> Result<usize, RlpError> {
-        if length <= from.len() { Ok(length) } else { Err(RlpError::Truncated) }
-    };
-    match first {
-        0..=0x7f => Ok((Item::Bytes(&bytes[..1]), rest)),
-        0x80..=0xb7 => {
-            let (data, after) = rest.split_at(take(rest, usize::from(first - 0x80))?);
-            match data {
-                [0..=0x7f] => Err(RlpError::NotShortest),
-                _ => Ok((Item::Bytes(data), after)),
-            }
-        }
-        0xb8..=0xbf => {
-            let (length, rest) = long_length(rest, usize::from(first - 0xb7))?;
-            let (data, after) = rest.split_at(take(rest, length)?);
-            Ok((Item::Bytes(data), after))
-        }
-        0xc0..=0xf7 => {
-            let (data, after) = rest.split_at(take(rest, usize::from(first - 0xc0))?);
-            Ok((Item::List(data), after))
-        }
-        0xf8..=0xff => {
-            let (length, rest) = long_length(rest, usize::from(first - 0xf7))?;
-            let (data, after) = rest.split_at(take(rest, length)?);
-            Ok((Item::List(data), after))
-        }
+    let header = ItemHeader::read(bytes)?;
+    let (item, rest) = bytes
+        .split_at_checked(header.total().ok_or(RlpError::Truncated)?)
+        .ok_or(RlpError::Truncated)?;
+    let payload = &item[header.len..];
+    if header.is_list {
+        return Ok((Item::List(payload), rest));
+    }
+    match payload {
+        [0..=0x7f] if header.len > 0 => Err(RlpError::NotShortest),
+        _ => Ok((Item::Bytes(payload), rest)),
     }
 }
 
-/// The length in the first `bytes` of `rest`, and what follows it.
-fn long_length(rest: &[u8], bytes: usize) -> Result<(usize, &[u8]), RlpError> {
-    let (digits, after) = rest.split_at_checked(bytes).ok_or(RlpError::Truncated)?;
-    if digits[0] == 0 {
+/// The bytes in front of an item's payload, which say what it is and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ItemHeader {
+    /// It is a list, and no string of bytes.
+    pub is_list: bool,
+    /// Bytes before the payload; 0 for a byte that stands for itself.
+    pub len: usize,
+    /// Bytes of the payload.
+    pub payload: usize,
+}
+
+impl ItemHeader {
+    /// The most bytes that one has.
+    pub const MAX: usize = 9;
+
+    /// How many bytes the header has that begins with `first`.
+    pub const fn len_of(first: u8) -> usize {
+        match first {
+            0..=0x7f => 0,
+            0xb8..=0xbf => 1 + (first - 0xb7) as usize,
+            0xf8.. => 1 + (first - 0xf7) as usize,
+            _ => 1,
+        }
+    }
+
+    /// Reads a header, or the byte that needs none. Whether the payload is there, and whether it is a
+    /// byte that could stand for itself, is for whoever has it to see.
+    ///
+    /// # Errors
+    /// If it is cut short, or the length is not in its shortest form.
+    #[inline]
+    pub fn read(bytes: &[u8]) -> Result<Self, RlpError> {
+        let first = *bytes.first().ok_or(RlpError::Truncated)?;
+        let (len, payload) = match first {
+            0..=0x7f => (0, 1),
+            0x80..=0xb7 => (1, usize::from(first - 0x80)),
+            0xc0..=0xf7 => (1, usize::from(first - 0xc0)),
+            _ => {
+                let len = Self::len_of(first);
+                (len, long_length(bytes.get(1..len).ok_or(RlpError::Truncated)?)?)
+            }
+        };
+        Ok(Self { is_list: first >= 0xc0, len, payload })
+    }
+
+    /// Bytes of header and payload, if there can be as many.
+    pub const fn total(self) -> Option<usize> {
+        self.len.checked_add(self.payload)
+    }
+}
+
+/// The length of a payload from its digits.
+fn long_length(digits: &[u8]) -> Result<usize, RlpError> {
+    if digits.first() == Some(&0) {
         return Err(RlpError::NotShortest);
     }
     let length = digits.iter().try_fold(0usize, |length, &digit| {
@@ -113,11 +156,16 @@ fn long_length(rest: &[u8], bytes: usize) -> Result<(usize, &[u8]), RlpError> {
         // More than there can be bytes.
         None => Err(RlpError::Truncated),
         Some(..56) => Err(RlpError::NotShortest),
-        Some(length) => Ok((length, after)),
+        Some(length) => Ok(length),
     }
 }
 
 impl<'a> Item<'a> {
+    /// Whether it is the empty string, which stands for zero, or for nothing at all.
+    pub const fn is_empty(self) -> bool {
+        matches!(self, Self::Bytes([]))
+    }
+
     /// The bytes.
     ///
     /// # Errors
@@ -173,10 +221,16 @@ impl<'a> Item<'a> {
 }
 
 impl<'a> Items<'a> {
+    /// Of encodings that stand one after the other.
+    pub const fn new(encodings: &'a [u8]) -> Self {
+        Self(encodings)
+    }
+
     /// The next item.
     ///
     /// # Errors
     /// If there is none, or it is malformed.
+    #[inline]
     pub fn take(&mut self) -> Result<Item<'a>, RlpError> {
         let (item, rest) = split(self.0)?;
         self.0 = rest;
@@ -221,6 +275,7 @@ mod tests {
         ] {
             assert_eq!(exact(encoded), Ok(expected));
         }
+        assert_eq!(ItemHeader::read(&long[..2]).unwrap().total(), Some(58));
         let mut items = list(b"\xc8\x83cat\x83dog").unwrap();
         assert_eq!(items.take(), Ok(Item::Bytes(b"cat")));
         assert_eq!(items.end(), Err(RlpError::Trailing));
