@@ -63,6 +63,20 @@ pub fn point(place: usize) -> [u8; ELEMENT_BYTES] {
     to_bytes(&POINTS[place])
 }
 
+/// What the commitment of a blob has of the element at `place`, if it is 1: a point of the curve, as its
+/// two coordinates of 48 bytes, big-endian.
+///
+/// # Panics
+/// If a blob has no such place: there are [`ELEMENTS`].
+pub fn basis(place: usize) -> [u8; 2 * POINT_BYTES] {
+    let point = SETUP[place];
+    let mut bytes = [0; 2 * POINT_BYTES];
+    let (x, y) = bytes.split_at_mut(POINT_BYTES);
+    x.copy_from_slice(&point.x.into_bigint().to_bytes_be());
+    y.copy_from_slice(&point.y.into_bigint().to_bytes_be());
+    bytes
+}
+
 /// The element that is the value at this point, if it is one of a blob's points.
 pub fn place_of(point: &[u8; ELEMENT_BYTES]) -> Option<usize> {
     let point = from_bytes(point)?;
@@ -130,48 +144,10 @@ impl Blob {
         commit(&self.quotient(place))
     }
 
-    /// The value of the polynomial at any point, and the proof of it, a compressed point. `None` if the
-    /// bytes are no field element as it is to be written.
-    ///
-    /// The proof takes a fraction of a second, [`Blob::value_at`] alone far less.
-    pub fn proof_at(&self, point: &[u8; ELEMENT_BYTES]) -> Option<[u8; POINT_BYTES]> {
-        let z = from_bytes(point)?;
-        if let Some(place) = POINTS.iter().position(|other| *other == z) {
-            return Some(self.proof(place));
-        }
-        let y = self.evaluate(z);
-        let mut quotient = differences(z);
-        ark_ff::batch_inversion(&mut quotient);
-        for (value, element) in quotient.iter_mut().zip(&self.elements) {
-            *value *= *element - y;
-        }
-        Some(commit(&quotient))
-    }
-
-    /// The value of the polynomial at any point, big-endian. `None` if the bytes are no field element as
-    /// it is to be written.
-    pub fn value_at(&self, point: &[u8; ELEMENT_BYTES]) -> Option<[u8; ELEMENT_BYTES]> {
-        let z = from_bytes(point)?;
-        let place = POINTS.iter().position(|other| *other == z);
-        Some(to_bytes(&place.map_or_else(|| self.evaluate(z), |place| self.elements[place])))
-    }
-
-    /// The value at a point that is none of [`POINTS`], by Lagrange's formula: the sum over them of
-    /// p(x) * x / (z - x), times (zⁿ - 1) / n.
-    fn evaluate(&self, z: Fr) -> Fr {
-        let n = Fr::from(ELEMENTS as u64);
-        let mut inverses = differences(z);
-        ark_ff::batch_inversion(&mut inverses);
-        let terms = self.elements.iter().zip(POINTS.iter()).zip(&inverses);
-        let sum: Fr = terms.map(|((element, point), inverse)| -(*element * point * inverse)).sum();
-        let order = n.inverse().expect("the field is larger");
-        sum * (z.pow([ELEMENTS as u64]) - Fr::one()) * order
-    }
-
     /// `(p(x) - y) / (x - z)` at every point, for the point `z` at `place` and the value `y` there.
     fn quotient(&self, place: usize) -> Vec<Fr> {
         let (z, y) = (POINTS[place], self.elements[place]);
-        let mut quotient = differences(z);
+        let mut quotient: Vec<Fr> = POINTS.iter().map(|point| *point - z).collect();
         // Leaves the zero at `place` as it is.
         ark_ff::batch_inversion(&mut quotient);
         for (value, element) in quotient.iter_mut().zip(&self.elements) {
@@ -185,11 +161,6 @@ impl Blob {
         quotient[place] = sum * z_inverse;
         quotient
     }
-}
-
-/// `x - z` for every point `x`.
-fn differences(z: Fr) -> Vec<Fr> {
-    POINTS.iter().map(|point| *point - z).collect()
 }
 
 /// The commitment of the polynomial with these values.
@@ -263,20 +234,6 @@ mod tests {
         }
         assert_eq!(place_of(&[0; 32]), None);
         assert_eq!(place_of(&[0xff; 32]), None);
-    }
-
-    #[test]
-    fn values_lie_on_one_polynomial_at_every_point() {
-        // p(x) = x² + 3, by its values at the points.
-        let element = |place: usize| to_bytes(&(POINTS[place].square() + Fr::from(3)));
-        let blob = Blob::new(&(0..ELEMENTS).flat_map(element).collect::<Vec<_>>()).unwrap();
-        let number = |number: u64| to_bytes(&Fr::from(number));
-        assert_eq!(blob.value_at(&number(1000)), Some(number(1_000_003)));
-        assert_eq!(blob.value_at(&number(0)), Some(number(3)));
-        assert_eq!(blob.value_at(&point(5)), Some(blob.element(5)));
-        assert_eq!(blob.proof_at(&point(5)), Some(blob.proof(5)));
-        assert_eq!(blob.value_at(&[0xff; 32]), None);
-        assert_eq!(blob.proof_at(&[0xff; 32]), None);
     }
 
     #[test]

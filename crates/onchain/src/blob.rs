@@ -1,10 +1,10 @@
-//! Evidence for an element of a blob, or for its polynomial's value at another point, made from the whole blob.
+//! Evidence for an element of a blob, made from the whole blob.
 //!
 //! Knows how hosts of OP Stack programs keep a blob: every element under its own key, and the
 //! commitment and the point behind a key as the keccak256 preimage of the same hash. Knows nothing
 //! of where preimages come from.
 
-use tribunal_kzg::{BLOB_BYTES, Blob, BlobError, ELEMENTS, point};
+use tribunal_kzg::{BLOB_BYTES, Blob, BlobError, ELEMENTS, place_of, point};
 use tribunal_preimage::Key;
 
 use crate::preimage::Evidence;
@@ -26,8 +26,8 @@ pub enum NoEvidence {
     },
     /// What is behind the key is no element's.
     #[error(
-        "the preimage {of} is not the commitment and the point of a value of a blob, which {key} \
-         needs"
+        "the preimage {of} is not the commitment and the point of an element of a blob, which \
+         {key} needs"
     )]
     OddPoint {
         /// The key of the element.
@@ -63,7 +63,7 @@ impl Evidence {
         Self::Blob { commitment: blob.commitment(), z: point(place), proof: blob.proof(place) }
     }
 
-    /// Evidence for the value under `key`, if the whole blob is among the preimages.
+    /// Evidence for the element under `key`, if the whole blob is among the preimages.
     ///
     /// It asks for every element, and computes a proof, which takes a fraction of a second.
     ///
@@ -78,6 +78,7 @@ impl Evidence {
         let odd = NoEvidence::OddPoint { key, of };
         let (commitment, z) = behind.split_first_chunk::<COMMITMENT_BYTES>().ok_or(odd)?;
         let z = z.try_into().map_err(|_| odd)?;
+        let place = place_of(z).ok_or(odd)?;
         if Key::blob(commitment, z) != key {
             return Err(odd);
         }
@@ -88,11 +89,11 @@ impl Evidence {
             bytes.extend(element.ok_or(NoEvidence::Missing { place, key })?);
         }
         let blob = Blob::new(&bytes)?;
-        // A program may ask for the value at any point, not only at an element's.
-        let proof = blob.proof_at(z).ok_or(odd)?;
-        if blob.commitment() != *commitment {
-            return Err(NoEvidence::OtherBlob);
+        match Self::of_element(&blob, place) {
+            Self::Blob { commitment: ref theirs, .. } if theirs != commitment => {
+                Err(NoEvidence::OtherBlob)
+            }
+            evidence => Ok(evidence),
         }
-        Ok(Self::Blob { commitment: *commitment, z: *z, proof })
     }
 }

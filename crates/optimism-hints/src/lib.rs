@@ -53,14 +53,6 @@ pub enum Hint<'a> {
         /// When the block was made, in seconds since 1970.
         timestamp: u64,
     },
-    /// The value of the polynomial that a blob is, at a point of the program's choice. Only programs
-    /// and hosts of this project have it.
-    L1BlobPoint {
-        /// The blob's commitment.
-        commitment: [u8; 48],
-        /// The point, a field element.
-        point: Hash,
-    },
     /// The header of an L1 block.
     L1BlockHeader(Hash),
     /// The result of a precompiled contract.
@@ -190,10 +182,9 @@ const fn bulk(text: &'static str) -> Name {
 }
 
 /// Every name that [`Hint::parse`] knows.
-pub const NAMES: [Name; 20] = [
+pub const NAMES: [Name; 19] = [
     single("agreed-pre-state"),
     single("l1-blob"),
-    single("l1-blob-point"),
     single("l1-block-header"),
     single("l1-precompile"),
     single("l1-precompile-v2"),
@@ -274,9 +265,6 @@ impl Hint<'_> {
                 let timestamp = u64::from_be_bytes(rest.all(wanted)?);
                 Hint::L1Blob { versioned_hash, index, timestamp }
             }
-            "l1-blob-point" => {
-                Hint::L1BlobPoint { commitment: rest.take("80")?, point: rest.all("80")? }
-            }
             "l1-precompile" | "l1-precompile-v2" => {
                 let old = name == "l1-precompile";
                 let wanted = if old { "20 or more" } else { "28 or more" };
@@ -332,7 +320,6 @@ impl Hint<'_> {
         Some(match (self, dialect) {
             (Self::AgreedPreState(_), _) => "agreed-pre-state",
             (Self::L1Blob { .. }, _) => "l1-blob",
-            (Self::L1BlobPoint { .. }, _) => "l1-blob-point",
             (Self::L1BlockHeader(_), _) => "l1-block-header",
             (Self::L1Precompile { required_gas: Some(_), .. }, Kona)
             | (Self::L1Precompile { required_gas: None, .. }, OpProgram) => "l1-precompile",
@@ -392,7 +379,6 @@ impl Hint<'_> {
                 let index = index.as_ref().map_or(&[][..], |index| index);
                 line(name, &[versioned_hash, index, &timestamp.to_be_bytes()])
             }
-            Self::L1BlobPoint { commitment, point } => line(name, &[commitment, point]),
             Self::L1Precompile { address, required_gas, input } => {
                 let gas = required_gas.map(u64::to_be_bytes);
                 let gas = gas.as_ref().map_or(&[][..], |gas| gas);
@@ -445,7 +431,6 @@ impl Hint<'_> {
             Self::L2BlockData { chain, .. } => Some(*chain),
             Self::AgreedPreState(_)
             | Self::L1Blob { .. }
-            | Self::L1BlobPoint { .. }
             | Self::L1BlockHeader(_)
             | Self::L1Precompile { .. }
             | Self::L1Receipts(_)

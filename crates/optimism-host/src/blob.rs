@@ -34,18 +34,16 @@ impl CheckedBlob {
 
     /// All preimages. The commitment comes last, so that whoever finds it finds the rest.
     pub(crate) fn preimages(&self) -> impl Iterator<Item = (Key, Vec<u8>)> {
-        let elements = (0..ELEMENTS)
-            .flat_map(|place| value(&self.commitment, &point(place), self.blob.element(place)));
+        let elements = (0..ELEMENTS).flat_map(|place| {
+            let z = point(place);
+            let key = Key::blob(&self.commitment, &z);
+            let behind = [&self.commitment[..], &z].concat();
+            let element = self.blob.element(place).to_vec();
+            [(Key::keccak256(key.into_bytes()), behind), (key, element)]
+        });
         let commitment = (Key::sha256(self.versioned_hash), self.commitment.to_vec());
         elements.chain([commitment])
     }
-}
-
-/// The preimages of the value that a blob's polynomial has at the point `z`.
-pub(crate) fn value(commitment: &[u8; 48], z: &[u8; 32], value: [u8; 32]) -> [(Key, Vec<u8>); 2] {
-    let key = Key::blob(commitment, z);
-    let behind = [&commitment[..], z].concat();
-    [(Key::keccak256(key.into_bytes()), behind), (key, value.to_vec())]
 }
 
 /// The versioned hash of a commitment.

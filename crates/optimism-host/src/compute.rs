@@ -2,22 +2,18 @@
 //! what is in the store.
 
 use tribunal_host::{Errand, HintError, Router};
-use tribunal_kzg::{BLOB_BYTES, Blob, ELEMENTS, point};
 use tribunal_optimism_hints::Hint;
-use tribunal_preimage::Key;
 
-use crate::blob::value;
 use crate::chain::digits;
 use crate::precompile::Call;
 
 /// Has a router follow the hints that take no node: for a program whose other preimages are all in the
 /// store.
 pub fn register_computed(router: &mut Router) {
-    for name in ["l1-blob-point", "l1-precompile", "l1-precompile-v2"] {
+    for name in ["l1-precompile", "l1-precompile-v2"] {
         router.on(name, |hint, errand| {
             let malformed = |error| HintError::new(format!("{error}")).for_good();
             match Hint::parse(hint.name(), hint.argument()).map_err(malformed)? {
-                Hint::L1BlobPoint { commitment, point } => blob_point(&commitment, &point, errand),
                 Hint::L1Precompile { address, required_gas, input } => {
                     precompile(&address, required_gas, &input, errand)
                 }
@@ -41,28 +37,4 @@ pub(crate) fn precompile(
     let (call_key, result_key) = (call.call_key(), call.result_key());
     errand.store().put(call_key, call.call)?;
     Ok(errand.store().put(result_key, call.result)?)
-}
-
-/// Evaluates the polynomial of a blob that is in the store.
-pub(crate) fn blob_point(
-    commitment: &[u8; 48],
-    z: &[u8; 32],
-    errand: &Errand<'_>,
-) -> Result<(), HintError> {
-    let mut bytes = Vec::with_capacity(BLOB_BYTES);
-    for place in 0..ELEMENTS {
-        let element = errand.store().get(Key::blob(commitment, &point(place)))?;
-        bytes.extend(element.ok_or_else(|| {
-            let commitment = digits(commitment);
-            HintError::new(format!(
-                "element {place} of the blob with the commitment {commitment} is not in the store"
-            ))
-        })?);
-    }
-    let at = Blob::new(&bytes)?.value_at(z);
-    let at = at.ok_or_else(|| HintError::new("the point is no field element").for_good())?;
-    for (key, data) in value(commitment, z, at) {
-        errand.store().put(key, data)?;
-    }
-    Ok(())
 }

@@ -144,9 +144,6 @@ impl Fetcher {
                 let blob = self.l1()?.1.blob(&versioned_hash, index, timestamp, bounds)?;
                 blob.preimages().try_for_each(|(key, data)| errand.put(key, data))
             }
-            Hint::L1BlobPoint { commitment, point } => {
-                compute::blob_point(&commitment, &point, errand.errand)
-            }
             Hint::L1Precompile { address, required_gas, input } => {
                 compute::precompile(&address, required_gas, &input, errand.errand)
             }

@@ -172,9 +172,7 @@ impl Blob<'_> {
             let Some(part) = preimages.precompile(&SUM, gas, &input)? else { return Ok(false) };
             sum = match sum {
                 None => Some(part),
-                Some(sum) => {
-                    preimages.precompile(&ADD, ADD_GAS, &[sum, part].concat())?
-                }
+                Some(sum) => preimages.precompile(&ADD, ADD_GAS, &[sum, part].concat())?,
             };
             if sum.is_none() {
                 return Ok(false);
@@ -199,4 +197,34 @@ fn compress(point: &[u8]) -> Option<[u8; COMMITMENT_BYTES]> {
 
 fn bytes_of(element: &Fr) -> [u8; 32] {
     U256::from_limbs(element.into_bigint().0).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_points_are_those_of_the_ceremony() {
+        let (points, _) = BASIS.as_chunks::<96>();
+        for (place, point) in points.iter().enumerate() {
+            assert_eq!(*point, tribunal_kzg::basis(place), "{place}");
+        }
+    }
+
+    #[test]
+    fn points_are_compressed_as_commitments_are() {
+        // One blob with a single 1 in it, one with a single modulus minus 1.
+        let (points, _) = BASIS.as_chunks::<96>();
+        for (place, point) in points.iter().enumerate().take(20) {
+            let mut bytes = [0; 32 * ELEMENTS];
+            bytes[32 * place + 31] = 1;
+            let blob = tribunal_kzg::Blob::new(&bytes).expect("a blob");
+            let (x, y) = point.split_at(48);
+            let wide = [&[0; 16], x, &[0; 16], y].concat();
+            assert_eq!(compress(&wide), Some(blob.commitment()), "{place}");
+        }
+        let nothing = tribunal_kzg::Blob::new(&[0; 32 * ELEMENTS]).expect("a blob");
+        assert_eq!(compress(&[0; 128]), Some(nothing.commitment()));
+        assert_eq!(compress(&[0; 127]), None);
+    }
 }
