@@ -64,8 +64,10 @@ impl BlockBoot {
     /// If they do not say.
     pub fn ask(client: &Client, block: u64, bounds: Bounds<'_>) -> Result<Self, Trouble> {
         let chain = Question::new("eth_chainId", json!([]));
-        let l2_chain_id =
-            client.ask(&chain, bounds, |answer| number(&answer).ok_or("it is no number".into()))?;
+        let l2_chain_id = client.ask(&chain, bounds, |answer| {
+            let id = number(&answer).and_then(|id| u64::try_from(id).ok());
+            id.ok_or_else(|| "it is no number of a chain".to_owned())
+        })?;
         let header = Question::new("eth_getBlockByNumber", json!([format!("{block:#x}"), false]));
         let (parent, claim) = client.ask(&header, bounds, |header| {
             if header.is_null() {
