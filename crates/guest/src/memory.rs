@@ -15,7 +15,7 @@ pub(crate) unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usiz
     let mut at = 0;
     // SAFETY: what is read and written is at `at` and below `count`.
     unsafe {
-        if to.addr() % 8 == 0 && from.addr() % 8 == 0 {
+        if (to.addr() | from.addr()).is_multiple_of(8) {
             while at + 32 <= count {
                 let (to, from) = (to.add(at).cast::<[u64; 4]>(), from.add(at).cast::<[u64; 4]>());
                 let [a, b, c, d] = from.read();

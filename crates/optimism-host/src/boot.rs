@@ -66,7 +66,7 @@ impl BlockBoot {
         let chain = Question::new("eth_chainId", json!([]));
         let l2_chain_id = client.ask(&chain, bounds, |answer| {
             let id = number(&answer).and_then(|id| u64::try_from(id).ok());
-            id.ok_or_else(|| "it is no number below 2^64".into())
+            id.ok_or_else(|| "it is no number of a chain".to_owned())
         })?;
         let header = Question::new("eth_getBlockByNumber", json!([format!("{block:#x}"), false]));
         let (parent, claim) = client.ask(&header, bounds, |header| {

@@ -118,9 +118,7 @@ impl Record {
             failure.detail(format!("what there is of the run is recorded: {recorded}"))
         })
     }
-}
 
-impl Record {
     fn load(&self) -> Result<Loaded> {
         let (meta, limit) = (self.run.meta.as_deref(), self.run.machine.memory_limit());
         match &self.program {
