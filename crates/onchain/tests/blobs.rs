@@ -71,6 +71,39 @@ fn an_element_is_proven_from_the_store_and_no_other_is() {
 }
 
 #[test]
+fn the_value_at_a_point_that_is_no_elements_is_proven_and_no_other_is() {
+    let bytes = random_bytes();
+    let blob = Blob::new(&bytes).unwrap();
+    let commitment = blob.commitment();
+    let mut modulus_less_1 = [0; 32];
+    let digits = "73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000000";
+    hex::decode_to_slice(digits, &mut modulus_less_1).unwrap();
+    let mut hash = [0x5a; 32];
+    hash[0] = 0;
+    // The one before the last is an element's too: -1.
+    for z in [hash, [0; 32], modulus_less_1, point(77)] {
+        let key = Key::blob(&commitment, &z);
+        let mut store = store(&bytes, &commitment);
+        let behind = [&commitment[..], &z].concat();
+        store.insert(Key::keccak256_of(&behind), behind);
+        let evidence = Evidence::of_blob_key(key, |key| store.get(&key).cloned()).unwrap();
+        let value = blob.value_at(&z).unwrap();
+        let loaded = load(key, &value, &evidence).unwrap();
+        assert_eq!(loaded.key, key);
+        assert!(matches!(loaded.how, LoadedHow::Proven { function: "loadBlobPreimagePart", .. }));
+
+        let mut wrong = value;
+        wrong[31] ^= 1;
+        let refused = load(key, &wrong, &evidence).unwrap_err();
+        assert!(refused.to_string().contains("InvalidProof()"), "{refused}");
+        // The value is none at another point.
+        let Evidence::Blob { commitment, proof, .. } = evidence else { panic!() };
+        let elsewhere = Evidence::Blob { commitment, z: point(5), proof };
+        load(key, &value, &elsewhere).unwrap_err();
+    }
+}
+
+#[test]
 fn a_blob_that_a_batcher_filled_is_proven_under_its_own_commitment() {
     let (bytes, commitment) = batches();
     let blob = Blob::new(&bytes).unwrap();
@@ -95,7 +128,7 @@ fn a_blob_that_is_not_known_or_not_that_of_the_commitment_gives_no_evidence() {
     let mut known = whole.clone();
     known.remove(&of);
     assert_eq!(ask(key, &known), Err(NoEvidence::NoPoint { key, of }));
-    // Some other text, a point that is no element's, and that of another element.
+    // Some other text, and points that are behind other keys.
     let odd_point = [&commitment[..], &[3; 32]].concat();
     let other_point = [&commitment[..], &point(8)].concat();
     for odd in [vec![], vec![1; 79], odd_point, other_point] {

@@ -568,6 +568,10 @@ mod tests {
                 L1Blob { versioned_hash: H, index: None, timestamp: 258 },
                 format!("l1-blob 0x{AB}0000000000000102"),
             ),
+            both(
+                L1BlobPoint { commitment: [7; 48], point: H },
+                format!("l1-blob-point 0x{}{AB}", "07".repeat(48)),
+            ),
             (
                 L1Precompile { address: A, required_gas: Some(3000), input: vec![1, 2] },
                 Some(format!("l1-precompile 0x{CD}0000000000000bb80102")),

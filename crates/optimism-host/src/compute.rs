@@ -66,3 +66,74 @@ pub(crate) fn blob_point(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use tribunal_host::store::MemoryStore;
+    use tribunal_host::{LocalHost, Patience, PreimageStore as _};
+    use tribunal_keccak::keccak256;
+    use tribunal_kzg::ELEMENT_BYTES;
+    use tribunal_optimism_hints::Dialect;
+
+    use super::*;
+    use crate::blob::{CheckedBlob, hash_of};
+
+    fn host(preimages: impl IntoIterator<Item = (Key, Vec<u8>)>) -> LocalHost<MemoryStore> {
+        let patience = Patience { deadline: std::time::Duration::ZERO, ..Patience::default() };
+        let mut router = Router::new().with_patience(patience);
+        register_computed(&mut router);
+        LocalHost::with_router(preimages.into_iter().collect(), router)
+    }
+
+    fn hear(host: &LocalHost<MemoryStore>, hint: &Hint) {
+        host.hear(hint.encode(Dialect::Kona).unwrap().as_bytes());
+    }
+
+    #[test]
+    fn the_value_of_a_blob_at_any_point_comes_with_what_a_disputer_needs() {
+        let mut bytes: Vec<u8> = (0..BLOB_BYTES).map(|place| (place % 251) as u8).collect();
+        bytes.iter_mut().step_by(ELEMENT_BYTES).for_each(|byte| *byte &= 0x3f);
+        let blob = Blob::new(&bytes).unwrap();
+        let commitment = blob.commitment();
+        let checked = CheckedBlob::new(&bytes, &hash_of(&commitment)).unwrap();
+        let preimages: Vec<_> = checked.preimages().collect();
+        let host_of = |preimages: &[(Key, Vec<u8>)]| host(preimages.iter().cloned());
+
+        let mut z = keccak256(b"anywhere");
+        z[0] = 0;
+        let key = Key::blob(&commitment, &z);
+        let host = host_of(&preimages);
+        host.find(key).unwrap_err();
+        hear(&host, &Hint::L1BlobPoint { commitment, point: z });
+        assert_eq!(host.find(key).unwrap(), blob.value_at(&z).unwrap());
+        let behind = host.store().get(Key::keccak256(key.into_bytes())).unwrap();
+        assert_eq!(behind.unwrap(), [&commitment[..], &z].concat());
+
+        // A point that is none, an unknown blob, an element that is not there.
+        let none = Key::blob(&commitment, &[0xff; 32]);
+        hear(&host, &Hint::L1BlobPoint { commitment, point: [0xff; 32] });
+        assert!(host.find(none).unwrap_err().to_string().contains("no field element"));
+        let unknown = Key::blob(&[1; 48], &z);
+        hear(&host, &Hint::L1BlobPoint { commitment: [1; 48], point: z });
+        assert!(host.find(unknown).unwrap_err().to_string().contains("element 0 of the blob"));
+        let host = host_of(&preimages[2..]);
+        hear(&host, &Hint::L1BlobPoint { commitment, point: z });
+        assert!(host.find(key).unwrap_err().to_string().contains("element 0 of the blob"));
+    }
+
+    #[test]
+    fn a_precompiled_contract_is_run_for_whoever_hints_it() {
+        // sha256 is not among those that oracles know; ecrecover of nothing recovers nobody.
+        let mut address = [0; 20];
+        address[19] = 1;
+        let host = host([]);
+        let hint = Hint::L1Precompile { address, required_gas: Some(3000), input: vec![0; 128] };
+        hear(&host, &hint);
+        let key = Key::precompile(&address, 3000, &[0; 128]);
+        assert_eq!(host.find(key).unwrap(), [1]);
+        address[19] = 2;
+        hear(&host, &Hint::L1Precompile { address, required_gas: Some(60), input: vec![] });
+        let error = host.find(Key::precompile(&address, 60, &[])).unwrap_err().to_string();
+        assert!(error.contains("no host runs the precompile"), "{error}");
+    }
+}

@@ -1,11 +1,17 @@
 //! Blobs over preimages: no more elements than somebody needs, and one look at all the others.
 //!
-//! A blob is 4,096 values of a polynomial, each a preimage under a key that must be hashed. What a
+//! A blob is 4,096 values of a polynomial p, each a preimage under a key that must be hashed. What a
 //! batcher sends is mostly far shorter than a blob, and the elements behind it must be 0. That they are
-//! needs no look at each: if the polynomial has, at a point that nobody could foresee, the value of the
-//! polynomial whose other values are 0, it is that polynomial, because two of degree 4,095 agree in
-//! less than 4,096 of about 2²⁴⁸ points. An oracle serves, and the contract on chain proves, the value
-//! at any point, not only at the 4,096.
+//! needs no look at each:
+//!
+//! 1. Let q be the polynomial with the values that were read, and 0 at all other places. If p is not q,
+//!    the two agree in at most 4,095 points, because their degree is at most that.
+//! 2. The point z is a hash of the commitment and of the values that were read, so it follows from p
+//!    alone: whoever makes a blob has one z for it, of 2²⁴⁸, and must make about 2²³⁶ blobs until
+//!    p(z) = q(z) without p being q.
+//! 3. p(z) is a preimage as the elements are: an oracle serves, and the contract on chain proves, the
+//!    value at any point, not only at the 4,096.
+//! 4. If p(z) is not q(z), all elements are read: nothing follows from a look that fails but cost.
 //!
 //! Knows field elements and their keys; knows nothing of what a blob holds.
 
@@ -49,8 +55,8 @@ pub struct Blobs {
 impl Blobs {
     /// The elements of a blob up to the last one that can be other than 0.
     ///
-    /// `used` tells from the first element how many can; `None` if nobody needs any other, which are
-    /// left out then.
+    /// `used` tells from the first element how many can, the first counted; `None` if nobody needs any
+    /// other, which are left out then. If it is wrong about the others, all are there.
     ///
     /// # Errors
     /// If something is not to be had, or is no part of a blob.
@@ -73,7 +79,7 @@ impl Blobs {
         blob.read_to(1, self, preimages)?;
         let first = blob.bytes.first_chunk().and_then(used);
         let Some(used) = first else { return Ok(blob.bytes) };
-        blob.read_to(used.min(ELEMENTS), self, preimages)?;
+        blob.read_to(used.clamp(1, ELEMENTS), self, preimages)?;
         if used > MOST_SUMMED || !blob.is_all(self, preimages)? {
             blob.read_to(ELEMENTS, self, preimages)?;
         }
@@ -140,8 +146,7 @@ impl Blob<'_> {
         preimages: &mut Preimages<O>,
     ) -> Result<bool, Undecided> {
         let (elements, _) = self.bytes.as_chunks::<32>();
-        // Whoever made the blob would have to know the point before the commitment. Below 2²⁴⁸ it is
-        // below the modulus.
+        // Below 2²⁴⁸ it is below the modulus.
         let mut hasher = Keccak256::new();
         hasher.update(&self.commitment);
         hasher.update(&self.bytes);
@@ -156,7 +161,7 @@ impl Blob<'_> {
         let (values, roots): (Vec<_>, Vec<_>) =
             used.map(|(bytes, root)| (Fr::from_be_bytes_mod_order(bytes), *root)).unzip();
         let mut inverses: Vec<Fr> = roots.iter().map(|root| z - root).collect();
-        // Were z a root, its term would be missing and the sum be wrong: then all elements are read.
+        // Were z one of the 4,096, this would say 0. If that is wrong, all elements are read.
         ark_ff::batch_inversion(&mut inverses);
         let mut sum = Fr::zero();
         for ((value, root), inverse) in values.iter().zip(&roots).zip(&inverses) {
@@ -176,4 +181,220 @@ fn bytes_of(element: Fr) -> [u8; 32] {
         *word = limb.to_be_bytes();
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeMap;
+    use alloc::string::{String, ToString as _};
+    use alloc::vec;
+
+    use tribunal_keccak::keccak256;
+    use tribunal_kzg::{BLOB_BYTES, Blob as Whole, point};
+    use tribunal_preimage::OracleError;
+
+    use super::*;
+
+    const HASH: B256 = B256::repeat_byte(1);
+    const ID: BlobId = BlobId { versioned_hash: HASH, index: 2, timestamp: 3 };
+
+    /// A host with one blob, which may lie.
+    struct Host {
+        blob: Whole,
+        commitment: [u8; 48],
+        elements: BTreeMap<Key, usize>,
+        /// The point of the last hint.
+        point: Option<[u8; 32]>,
+        hints: Vec<String>,
+        reads: usize,
+        /// Answers instead of the right ones: of an element, or of the point.
+        lies: BTreeMap<Option<usize>, Vec<u8>>,
+    }
+
+    impl Host {
+        fn new(bytes: &[u8]) -> Self {
+            let blob = Whole::new(bytes).unwrap();
+            let commitment = blob.commitment();
+            let key = |place| (Key::blob(&commitment, &point(place)), place);
+            let elements = (0..ELEMENTS).map(key).collect();
+            let (hints, lies) = (Vec::new(), BTreeMap::new());
+            Self { blob, commitment, elements, point: None, hints, reads: 0, lies }
+        }
+
+        /// With another answer for an element, or for the point.
+        fn lying(mut self, place: Option<usize>, answer: &[u8]) -> Self {
+            self.lies.insert(place, answer.to_vec());
+            self
+        }
+
+        fn read(&mut self, used: Option<usize>) -> Result<Vec<u8>, Undecided> {
+            self.reads = 0;
+            Blobs::default().read(&mut Preimages::new(self), &ID, |_| used)
+        }
+    }
+
+    impl Oracle for Host {
+        fn hint(&mut self, hint: &[u8]) -> Result<(), OracleError> {
+            let hint = String::from_utf8(hint.to_vec()).unwrap();
+            if let Some(data) = hint.strip_prefix("l1-blob-point 0x") {
+                let data = alloy_primitives::hex::decode(data).unwrap();
+                assert_eq!(data[..48], self.commitment);
+                self.point = Some(data[48..].try_into().unwrap());
+            }
+            self.hints.push(hint);
+            Ok(())
+        }
+
+        fn preimage(&mut self, key: Key) -> Result<Vec<u8>, OracleError> {
+            if key == Key::sha256(HASH.0) {
+                return Ok(self.commitment.to_vec());
+            }
+            self.reads += 1;
+            let place = self.elements.get(&key).copied();
+            if let Some(lie) = self.lies.get(&place) {
+                return Ok(lie.clone());
+            }
+            if let Some(place) = place {
+                return Ok(self.blob.element(place).to_vec());
+            }
+            // The point is no element's, and it was told before.
+            let point = self.point.unwrap();
+            assert_eq!(key, Key::blob(&self.commitment, &point));
+            Ok(self.blob.value_at(&point).unwrap().to_vec())
+        }
+    }
+
+    /// A blob whose first `count` elements are random.
+    fn bytes(count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; BLOB_BYTES];
+        for (place, element) in bytes.chunks_mut(32).take(count).enumerate() {
+            element.copy_from_slice(&keccak256(&place.to_be_bytes()));
+            element[0] &= 0x3f;
+        }
+        bytes
+    }
+
+    #[test]
+    fn what_is_0_behind_the_data_is_not_read() {
+        for count in [1, 4, 100, MOST_SUMMED] {
+            let bytes = bytes(count);
+            let mut host = Host::new(&bytes);
+            assert_eq!(host.read(Some(count)).unwrap(), bytes[..32 * count], "{count}");
+            assert_eq!(host.reads, count + 1, "{count}");
+            let hash = alloy_primitives::hex::encode(HASH);
+            assert_eq!(host.hints[0], alloc::format!("l1-blob 0x{hash}{:016x}{:016x}", 2, 3));
+            // Data that ends before it says, and a blob of zeroes.
+            assert_eq!(host.read(Some(count + 7)).unwrap()[..32 * count], bytes[..32 * count]);
+        }
+        let mut host = Host::new(&bytes(0));
+        assert_eq!(host.read(Some(4)).unwrap(), [0; 4 * 32]);
+        assert_eq!(host.reads, 5);
+    }
+
+    #[test]
+    fn what_is_not_0_behind_the_data_is_found_wherever_it_is() {
+        for place in [4, 5, 2048, ELEMENTS - 1] {
+            let mut bytes = bytes(4);
+            bytes[32 * place + 31] = 1;
+            let mut host = Host::new(&bytes);
+            assert_eq!(host.read(Some(4)).unwrap(), bytes, "{place}");
+            assert_eq!(host.reads, ELEMENTS + 1, "{place}");
+        }
+        // Two that cancel each other out in a sum.
+        let mut bytes = bytes(4);
+        bytes[32 * 10 + 31] = 1;
+        bytes[32 * 11..32 * 12].copy_from_slice(&bytes_of(-Fr::one()));
+        assert_eq!(Host::new(&bytes).read(Some(4)).unwrap(), bytes);
+    }
+
+    #[test]
+    fn a_blob_that_is_nearly_full_is_read_and_no_more() {
+        for (used, reads) in [(MOST_SUMMED + 1, ELEMENTS), (ELEMENTS, ELEMENTS), (9999, ELEMENTS)] {
+            let bytes = bytes(ELEMENTS);
+            let mut host = Host::new(&bytes);
+            assert_eq!(host.read(Some(used)).unwrap(), bytes, "{used}");
+            assert_eq!(host.reads, reads, "{used}");
+        }
+    }
+
+    #[test]
+    fn of_what_nobody_needs_one_element_is_read() {
+        let bytes = bytes(100);
+        let mut host = Host::new(&bytes);
+        assert_eq!(host.read(None).unwrap(), bytes[..32]);
+        assert_eq!((host.reads, host.point), (1, None));
+        assert_eq!(host.read(Some(0)).unwrap(), bytes, "the first element is one that is used");
+    }
+
+    #[test]
+    fn points_are_kept_for_the_next_blob() {
+        let (few, many) = (bytes(3), bytes(100));
+        let mut blobs = Blobs::default();
+        for bytes in [&few, &many, &few] {
+            let count = if bytes == &few { 3 } else { 100 };
+            let mut host = Host::new(bytes);
+            let read = blobs.read(&mut Preimages::new(&mut host), &ID, |_| Some(count)).unwrap();
+            assert_eq!(read, bytes[..32 * count]);
+        }
+    }
+
+    #[test]
+    fn a_lie_about_the_point_hides_nothing() {
+        // As if the rest were not 0, and as if it were.
+        let bytes = bytes(4);
+        let mut host = Host::new(&bytes).lying(None, &[1; 32]);
+        assert_eq!(host.read(Some(4)).unwrap(), bytes);
+        let mut dirty = bytes.clone();
+        dirty[BLOB_BYTES - 1] = 1;
+        for lie in [[0; 32], [0xff; 32]] {
+            assert_eq!(Host::new(&dirty).lying(None, &lie).read(Some(4)).unwrap(), dirty);
+        }
+        // An element that is none of the blob's.
+        for place in 0..4 {
+            let mut host = Host::new(&bytes).lying(Some(place), &[7; 32]);
+            let read = host.read(Some(4)).unwrap();
+            assert_eq!((read.len(), host.reads), (BLOB_BYTES, ELEMENTS + 1), "{place}");
+        }
+    }
+
+    #[test]
+    fn the_point_follows_from_commitment_and_elements() {
+        let mut host = Host::new(&bytes(4));
+        host.read(Some(4)).unwrap();
+        let first = host.point.unwrap();
+        assert_eq!(first[0], 0, "below the modulus");
+        host.read(Some(5)).unwrap();
+        assert_ne!(host.point.unwrap(), first, "of other elements");
+        let mut dirty = bytes(4);
+        dirty[BLOB_BYTES - 1] = 1;
+        let mut host = Host::new(&dirty);
+        host.read(Some(4)).unwrap();
+        assert_ne!(host.point.unwrap(), first, "of another commitment");
+    }
+
+    #[test]
+    fn what_is_no_part_of_a_blob_decides_nothing() {
+        let bytes = bytes(4);
+        for place in [Some(0), Some(3), None] {
+            for len in [0, 31, 33] {
+                let mut host = Host::new(&bytes).lying(place, &vec![0; len]);
+                let error = host.read(Some(4)).unwrap_err();
+                let Undecided::Blob { versioned_hash: HASH, item: Item::Blob, .. } = error else {
+                    panic!("{error}")
+                };
+                assert!(error.to_string().ends_with("not 32 bytes long"), "{error}");
+            }
+        }
+        struct Short;
+        impl Oracle for Short {
+            fn hint(&mut self, _: &[u8]) -> Result<(), OracleError> {
+                Ok(())
+            }
+            fn preimage(&mut self, _: Key) -> Result<Vec<u8>, OracleError> {
+                Ok(vec![0; 47])
+            }
+        }
+        let error = Blobs::default().read(&mut Preimages::new(Short), &ID, |_| None).unwrap_err();
+        assert!(error.to_string().ends_with("not 48 bytes long"), "{error}");
+    }
 }
