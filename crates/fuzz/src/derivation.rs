@@ -385,7 +385,7 @@ fn blob(random: &mut Random) -> Result<Verdict, String> {
     let rest_counts = elements_used(first).is_some() && blob[used..].iter().any(|byte| *byte != 0);
     let expected = if rest_counts { None } else { decode_blob(&blob[..used]) };
     ensure(read == expected, || format!("{used} bytes are not enough, or too many"))?;
-    let cut = 1 + random.index(BLOB_BYTES - 1) >> random.below(17);
+    let cut = (1 + random.index(BLOB_BYTES - 1)) >> random.below(17);
     let (whole, cut) = (random.once_in(2), cut.max(1));
     let cut = if whole { cut.next_multiple_of(32) } else { cut };
     let short = decode_blob(&blob[..cut]);

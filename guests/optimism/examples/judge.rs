@@ -155,7 +155,7 @@ impl Chains {
         let room =
             len.checked_sub(data.len() + write_frames(std::slice::from_ref(&empty)).len() - 1);
         if let Some(room) = room {
-            let noise = (0..room).map(|place| (place * place >> 3) as u8).collect();
+            let noise = (0..room).map(|place| ((place * place) >> 3) as u8).collect();
             data.extend(&write_frames(&[Frame { data: noise, ..empty }])[1..]);
         }
         (devnet, data)
