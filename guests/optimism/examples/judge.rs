@@ -26,6 +26,9 @@ use tribunal_optimism::Preimages;
 use tribunal_optimism_host::Fixture;
 use tribunal_preimage::Checked;
 
+/// L2 blocks of a span that nobody calls short.
+const MANY: usize = 600;
+
 /// What kona's client of June 2026 takes, where somebody counted, in steps.
 const KONA: [(&str, u64); 6] = [
     ("01", 106_353_983),
@@ -50,12 +53,11 @@ fn main() -> Result<()> {
             println!("\n{}:\n", name_of(file)?);
             print_profile(&program, &mut World::new(&Fixture::read(file)?), (1.0, ""))?;
         }
+        let chains = Chains::new()?;
         println!("\na full blob:\n");
-        return print_profile(
-            &program,
-            &mut world_of(&Chains::new()?.blob(MAX_BLOB_DATA)),
-            (1.0, ""),
-        );
+        print_profile(&program, &mut world_of(&chains.blob(MAX_BLOB_DATA)), (1.0, ""))?;
+        println!("\n{MANY} empty L2 blocks:\n");
+        return print_profile(&program, &mut world_of(&chains.l2_blocks(MANY)), (1.0, ""));
     }
     println!(
         "| claim | L1 blocks | L2 blocks | blobs | steps | kona's | share | steps per L2 block | \
@@ -201,6 +203,7 @@ impl Chains {
         };
         let l1 = (steps(self.l1_blocks(100))? - steps(self.l1_blocks(0))?) / 100;
         let l2 = (steps(self.l2_blocks(31))? - steps(self.l2_blocks(1))?) / 30;
+        let late = (steps(self.l2_blocks(MANY + 30))? - steps(self.l2_blocks(MANY))?) / 30;
         let blob = steps(self.blob(MAX_BLOB_DATA))? - steps(self.calldata(0))?;
         let calldata = steps(self.calldata(MAX_BLOB_DATA))? - steps(self.calldata(0))?;
         let ((few, number), short) = self.payments(10);
@@ -211,6 +214,7 @@ impl Chains {
         Ok(vec![
             ("L1 block without anything".into(), l1),
             ("empty L2 block of a span".into(), l2),
+            (format!("the same, {MANY} blocks later"), late),
             (format!("blob of {MAX_BLOB_DATA} bytes"), blob),
             ("MB in such blobs".into(), per_mb(blob)),
             (format!("{MAX_BLOB_DATA} bytes of calldata"), calldata),
