@@ -32,6 +32,9 @@ Commands:
                      what a step costs on chain, by class: our contract, and compiled ones beside it
   bench guest        what programs do with tribunal-guest, in steps of the machine
   bench op-block     what executing an L2 block costs, natively and in the machine, and where its steps go
+  bench op-program [--profile] [FILE...]
+                     what judging a claim about an L2 chain costs, natively and in the machine, per
+                     claim and per block, blob and MB; --profile: where the steps go
   block [--vm] [--computed] FILE...
                      executes recorded blocks of the OP Stack, here or in the machine; ends with
                      \"N passed, M failed\"; --computed: precompiled contracts in the program itself
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         ["bench", "gas", ref artifacts @ ..] => contracts::gas(artifacts),
         ["bench", "guest"] => bench::kit(),
         ["bench", "op-block"] => block::bench(),
+        ["bench", "op-program", ref options @ ..] => block::bench_program(options),
         ["bench", ref options @ ..] => bench::run(options),
         ["block", ref options @ ..] => block::run(options),
         ["check"] => check::run(),

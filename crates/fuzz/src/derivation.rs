@@ -8,7 +8,9 @@ use alloy_primitives::{Address, B256, Bytes};
 use tribunal_conformance::Random;
 use tribunal_derivation::batch::{Batch, SingularBatch, decode_batch};
 use tribunal_derivation::batcher::batcher_data;
-use tribunal_derivation::blob::{BLOB_BYTES, MAX_BLOB_DATA, decode_blob, encode_blob};
+use tribunal_derivation::blob::{
+    BLOB_BYTES, MAX_BLOB_DATA, decode_blob, elements_used, encode_blob,
+};
 use tribunal_derivation::channel::{ChannelAssembler, ChannelBank};
 use tribunal_derivation::deposit::{Deposit, deposits};
 use tribunal_derivation::frame::{Frame, prune, read_frames, write_frames};
@@ -377,7 +379,20 @@ fn blob(random: &mut Random) -> Result<Verdict, String> {
         let place = random.index(BLOB_BYTES) >> random.below(17);
         blob[place] = random.number() as u8;
     }
-    let Some(read) = decode_blob(&blob) else { return Ok(Verdict::Refused) };
+    // What the first element promises is all that anybody needs, if there is nothing behind it.
+    let (first, read) = (blob.first_chunk().ok_or("a blob is empty")?, decode_blob(&blob));
+    let used = 32 * elements_used(first).unwrap_or(1);
+    let rest_counts = elements_used(first).is_some() && blob[used..].iter().any(|byte| *byte != 0);
+    let expected = if rest_counts { None } else { decode_blob(&blob[..used]) };
+    ensure(read == expected, || format!("{used} bytes are not enough, or too many"))?;
+    let cut = (1 + random.index(BLOB_BYTES - 1)) >> random.below(17);
+    let (whole, cut) = (random.once_in(2), cut.max(1));
+    let cut = if whole { cut.next_multiple_of(32) } else { cut };
+    let short = decode_blob(&blob[..cut]);
+    let is_all = cut % 32 == 0 && blob[cut..].iter().all(|byte| *byte == 0);
+    ensure(!is_all || short == read, || "missing elements are not 0".into())?;
+
+    let Some(read) = read else { return Ok(Verdict::Refused) };
     let again = encode_blob(&read).ok_or("more came out than a blob can carry")?;
     ensure(decode_blob(&again) == Some(read), || "what was read does not come back".into())?;
     Ok(Verdict::Taken)

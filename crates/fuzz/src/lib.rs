@@ -1,6 +1,6 @@
 //! Hostile inputs, made from a seed, for whatever reads what others wrote: ELF files, state files,
-//! the wire protocols, what batchers write to L1, and machine states themselves, which the fast engine must take as the reference
-//! does.
+//! the wire protocols, what batchers write to L1, and machine states themselves, which the fast engine
+//! must take as the reference does.
 //!
 //! Runs on stable Rust and needs no corpus, so the gate can run it for a minute. An input is a
 //! number: whoever has the seed of a failure has the failure. Knows what must hold for every input;

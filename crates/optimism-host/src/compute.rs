@@ -38,3 +38,41 @@ pub(crate) fn precompile(
     errand.store().put(call_key, call.call)?;
     Ok(errand.store().put(result_key, call.result)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use tribunal_host::store::MemoryStore;
+    use tribunal_host::{LocalHost, Patience};
+    use tribunal_optimism_hints::Dialect;
+    use tribunal_preimage::Key;
+
+    use super::*;
+
+    fn host() -> LocalHost<MemoryStore> {
+        let patience = Patience { deadline: std::time::Duration::ZERO, ..Patience::default() };
+        let mut router = Router::new().with_patience(patience);
+        register_computed(&mut router);
+        LocalHost::with_router(MemoryStore::new(), router)
+    }
+
+    fn hear(host: &LocalHost<MemoryStore>, hint: &Hint<'_>) {
+        host.hear(hint.encode(Dialect::Kona).unwrap().as_bytes());
+    }
+
+    #[test]
+    fn a_precompiled_contract_is_run_for_whoever_hints_it() {
+        // sha256 is not among those that oracles know; ecrecover of nothing recovers nobody.
+        let mut address = [0; 20];
+        address[19] = 1;
+        let host = host();
+        let hint =
+            Hint::L1Precompile { address, required_gas: Some(3000), input: vec![0; 128].into() };
+        hear(&host, &hint);
+        let key = Key::precompile(&address, 3000, &[0; 128]);
+        assert_eq!(host.find(key).unwrap(), [1]);
+        address[19] = 2;
+        hear(&host, &Hint::L1Precompile { address, required_gas: Some(60), input: vec![].into() });
+        let error = host.find(Key::precompile(&address, 60, &[])).unwrap_err().to_string();
+        assert!(error.contains("no host runs the precompile"), "{error}");
+    }
+}

@@ -201,7 +201,218 @@ fn bytes_of(element: &Fr) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use alloc::collections::BTreeMap;
+    use alloc::string::{String, ToString as _};
+    use alloc::vec;
+
+    use revm::precompile::Precompiles;
+    use tribunal_keccak::keccak256;
+    use tribunal_kzg::{BLOB_BYTES, Blob as Whole, point};
+    use tribunal_preimage::OracleError;
+
     use super::*;
+
+    const HASH: B256 = B256::repeat_byte(1);
+    const ID: BlobId = BlobId { versioned_hash: HASH, index: 2, timestamp: 3 };
+
+    /// A host with one blob, which may lie.
+    struct Host {
+        blob: Whole,
+        commitment: [u8; 48],
+        elements: BTreeMap<Key, usize>,
+        /// What precompiled contracts gave.
+        results: BTreeMap<Key, Vec<u8>>,
+        hints: Vec<String>,
+        reads: usize,
+        /// Answers instead of the right ones: of an element, or of all precompiled contracts.
+        lies: BTreeMap<Option<usize>, Vec<u8>>,
+    }
+
+    impl Host {
+        fn new(bytes: &[u8]) -> Self {
+            let blob = Whole::new(bytes).unwrap();
+            let commitment = blob.commitment();
+            let key = |place| (Key::blob(&commitment, &point(place)), place);
+            let elements = (0..ELEMENTS).map(key).collect();
+            let (hints, lies, results) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+            Self { blob, commitment, elements, results, hints, reads: 0, lies }
+        }
+
+        /// With another answer for an element, or of all precompiled contracts.
+        fn lying(mut self, place: Option<usize>, answer: &[u8]) -> Self {
+            self.lies.insert(place, answer.to_vec());
+            self
+        }
+
+        fn read(&mut self, used: Option<usize>) -> Result<Vec<u8>, Undecided> {
+            self.reads = 0;
+            Blobs::default().read(&mut Preimages::new(self), &ID, |_| used)
+        }
+    }
+
+    impl Oracle for Host {
+        fn hint(&mut self, hint: &[u8]) -> Result<(), OracleError> {
+            let hint = String::from_utf8(hint.to_vec()).unwrap();
+            if let Some(data) = hint.strip_prefix("l1-precompile 0x") {
+                let data = alloy_primitives::hex::decode(data).unwrap();
+                let (address, rest) = data.split_first_chunk::<20>().unwrap();
+                let (gas, input) = rest.split_first_chunk().unwrap();
+                let gas = u64::from_be_bytes(*gas);
+                let contract = Precompiles::prague().get(&Address::new(*address)).unwrap();
+                // With no more gas than the key says.
+                let output = contract.execute(input, gas, 0).unwrap();
+                assert!(output.is_success());
+                let result = [&[1][..], &output.bytes].concat();
+                self.results.insert(Key::precompile(address, gas, input), result);
+            }
+            self.hints.push(hint);
+            Ok(())
+        }
+
+        fn preimage(&mut self, key: Key) -> Result<Vec<u8>, OracleError> {
+            if key == Key::sha256(HASH.0) {
+                return Ok(self.commitment.to_vec());
+            }
+            let place = self.elements.get(&key).copied();
+            self.reads += usize::from(place.is_some());
+            if let Some(lie) = self.lies.get(&place) {
+                return Ok(lie.clone());
+            }
+            Ok(place.map_or_else(
+                || self.results[&key].clone(),
+                |place| self.blob.element(place).into(),
+            ))
+        }
+    }
+
+    /// A blob whose first `count` elements are random.
+    fn bytes(count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; BLOB_BYTES];
+        for (place, element) in bytes.chunks_mut(32).take(count).enumerate() {
+            element.copy_from_slice(&keccak256(&place.to_be_bytes()));
+            element[0] &= 0x3f;
+        }
+        bytes
+    }
+
+    #[test]
+    fn what_is_0_behind_the_data_is_not_read() {
+        for count in [1, 4, AT_ONCE, AT_ONCE + 1, MOST_SUMMED - 7] {
+            let bytes = bytes(count);
+            let mut host = Host::new(&bytes);
+            assert_eq!(host.read(Some(count)).unwrap(), bytes[..32 * count], "{count}");
+            assert_eq!(host.reads, count, "{count}");
+            let hash = alloy_primitives::hex::encode(HASH);
+            assert_eq!(host.hints[0], alloc::format!("l1-blob 0x{hash}{:016x}{:016x}", 2, 3));
+            // Data that ends before it says, and a blob of zeroes.
+            assert_eq!(host.read(Some(count + 7)).unwrap()[..32 * count], bytes[..32 * count]);
+        }
+        let mut host = Host::new(&bytes(0));
+        assert_eq!(host.read(Some(4)).unwrap(), [0; 4 * 32]);
+        assert_eq!(host.reads, 4);
+    }
+
+    #[test]
+    fn what_is_not_0_behind_the_data_is_found_wherever_it_is() {
+        for place in [4, 5, 2048, ELEMENTS - 1] {
+            let mut bytes = bytes(4);
+            bytes[32 * place + 31] = 1;
+            let mut host = Host::new(&bytes);
+            assert_eq!(host.read(Some(4)).unwrap(), bytes, "{place}");
+            assert_eq!(host.reads, ELEMENTS, "{place}");
+        }
+        // Two that cancel each other out in a sum.
+        let mut bytes = bytes(4);
+        bytes[32 * 10 + 31] = 1;
+        bytes[32 * 11..32 * 12].copy_from_slice(&bytes_of(&-Fr::one()));
+        assert_eq!(Host::new(&bytes).read(Some(4)).unwrap(), bytes);
+    }
+
+    #[test]
+    fn a_blob_that_is_nearly_full_is_read_and_no_more() {
+        for (used, reads) in [(MOST_SUMMED + 1, ELEMENTS), (ELEMENTS, ELEMENTS), (9999, ELEMENTS)] {
+            let bytes = bytes(ELEMENTS);
+            let mut host = Host::new(&bytes);
+            assert_eq!(host.read(Some(used)).unwrap(), bytes, "{used}");
+            assert_eq!(host.reads, reads, "{used}");
+        }
+    }
+
+    #[test]
+    fn of_what_nobody_needs_one_element_is_read() {
+        let bytes = bytes(100);
+        let mut host = Host::new(&bytes);
+        assert_eq!(host.read(None).unwrap(), bytes[..32]);
+        assert_eq!((host.reads, host.results.len()), (1, 0));
+        assert_eq!(host.read(Some(0)).unwrap(), bytes, "the first element is one that is used");
+    }
+
+    #[test]
+    fn points_are_kept_for_the_next_blob() {
+        let (few, many) = (bytes(3), bytes(100));
+        let mut blobs = Blobs::default();
+        for bytes in [&few, &many, &few] {
+            let count = if bytes == &few { 3 } else { 100 };
+            let mut host = Host::new(bytes);
+            let read = blobs.read(&mut Preimages::new(&mut host), &ID, |_| Some(count)).unwrap();
+            assert_eq!(read, bytes[..32 * count]);
+        }
+    }
+
+    #[test]
+    fn a_lie_about_the_sum_hides_nothing() {
+        // As if the rest were not 0, and as if it were.
+        let bytes = bytes(4);
+        let mut dirty = bytes.clone();
+        dirty[BLOB_BYTES - 1] = 1;
+        for lie in [&[0][..], &[1], &[1; 128], &[1; 129], &[&[1][..], &[0; 128]].concat()] {
+            let mut host = Host::new(&bytes).lying(None, lie);
+            assert_eq!(host.read(Some(4)).unwrap(), bytes);
+            assert_eq!(Host::new(&dirty).lying(None, lie).read(Some(4)).unwrap(), dirty);
+        }
+        // An element that is none of the blob's.
+        for place in 0..4 {
+            let mut host = Host::new(&bytes).lying(Some(place), &[7; 32]);
+            let read = host.read(Some(4)).unwrap();
+            assert_eq!((read.len(), host.reads), (BLOB_BYTES, ELEMENTS), "{place}");
+        }
+    }
+
+    #[test]
+    fn without_precompiled_contracts_all_is_read() {
+        let bytes = bytes(4);
+        let mut host = Host::new(&bytes);
+        let mut preimages = Preimages::new(&mut host).without_acceleration();
+        let read = Blobs::default().read(&mut preimages, &ID, |_| Some(4)).unwrap();
+        assert_eq!(read, bytes);
+        assert_eq!((host.reads, host.results.len()), (ELEMENTS, 0));
+    }
+
+    #[test]
+    fn what_is_no_part_of_a_blob_decides_nothing() {
+        let bytes = bytes(4);
+        for place in [Some(0), Some(3)] {
+            for len in [0, 31, 33] {
+                let mut host = Host::new(&bytes).lying(place, &vec![0; len]);
+                let error = host.read(Some(4)).unwrap_err();
+                let Undecided::Blob { versioned_hash: HASH, item: Item::Blob, .. } = error else {
+                    panic!("{error}")
+                };
+                assert!(error.to_string().ends_with("not 32 bytes long"), "{error}");
+            }
+        }
+        struct Short;
+        impl Oracle for Short {
+            fn hint(&mut self, _: &[u8]) -> Result<(), OracleError> {
+                Ok(())
+            }
+            fn preimage(&mut self, _: Key) -> Result<Vec<u8>, OracleError> {
+                Ok(vec![0; 47])
+            }
+        }
+        let error = Blobs::default().read(&mut Preimages::new(Short), &ID, |_| None).unwrap_err();
+        assert!(error.to_string().ends_with("not 48 bytes long"), "{error}");
+    }
 
     #[test]
     fn the_points_are_those_of_the_ceremony() {
@@ -218,12 +429,12 @@ mod tests {
         for (place, point) in points.iter().enumerate().take(20) {
             let mut bytes = [0; 32 * ELEMENTS];
             bytes[32 * place + 31] = 1;
-            let blob = tribunal_kzg::Blob::new(&bytes).expect("a blob");
+            let blob = Whole::new(&bytes).expect("a blob");
             let (x, y) = point.split_at(48);
             let wide = [&[0; 16], x, &[0; 16], y].concat();
             assert_eq!(compress(&wide), Some(blob.commitment()), "{place}");
         }
-        let nothing = tribunal_kzg::Blob::new(&[0; 32 * ELEMENTS]).expect("a blob");
+        let nothing = Whole::new(&[0; 32 * ELEMENTS]).expect("a blob");
         assert_eq!(compress(&[0; 128]), Some(nothing.commitment()));
         assert_eq!(compress(&[0; 127]), None);
     }

@@ -363,6 +363,7 @@ mod tests {
                 );
                 assert_eq!(root, expected, "{count} items of {length} bytes");
                 assert_eq!(read(&mut store, root).unwrap(), items);
+                assert_eq!(first(&mut store, root).unwrap(), items.first().cloned());
                 if count > 300 {
                     break;
                 }
@@ -376,6 +377,7 @@ mod tests {
         let mut of = |node: &[u8]| {
             let hash = B256::new(keccak256(node));
             store.0.insert(hash, node.to_vec());
+            first(&mut store, hash).unwrap_err();
             read(&mut store, hash).unwrap_err()
         };
         // A list of one item begins with 0: rlp(0) is 0x80.
@@ -393,5 +395,61 @@ mod tests {
         }
         let missing = B256::repeat_byte(1);
         assert_eq!(read(&mut store, missing), Err(Error::Nodes(missing)));
+        assert_eq!(first(&mut store, missing), Err(Error::Nodes(missing)));
+    }
+    #[test]
+    fn the_first_item_takes_only_the_nodes_that_lead_to_it() {
+        let items = items(300, 100);
+        let mut store = Store(BTreeMap::new());
+        let root = root(&items, &mut |hash, node| {
+            store.0.insert(hash, node.to_vec());
+        });
+        let all = store.0.clone();
+        let needed: Vec<B256> = all
+            .keys()
+            .filter(|hash| {
+                store.0.remove(*hash);
+                let missing = first(&mut store, root).is_err();
+                store.0.insert(**hash, all[*hash].clone());
+                missing
+            })
+            .copied()
+            .collect();
+        store.0.retain(|hash, _| needed.contains(hash));
+        assert_eq!(first(&mut store, root).unwrap(), Some(items[0].clone()));
+        assert!((2..=4).contains(&store.0.len()), "{} of {}", store.0.len(), all.len());
+        read(&mut store, root).unwrap_err();
+    }
+
+    #[test]
+    fn of_what_is_a_list_in_spite_of_damage_the_first_item_is_the_same() {
+        let (mut lists, mut errors) = (0, 0);
+        for (count, length) in [(1, 1), (1, 100), (3, 5), (20, 1), (200, 40)] {
+            let items = items(count, length);
+            let mut whole = BTreeMap::new();
+            let root = root(&items, &mut |hash, node| {
+                whole.insert(hash, node.to_vec());
+            });
+            for (hash, node) in &whole {
+                for place in 0..node.len() {
+                    for bit in [1, 0x10, 0x80] {
+                        let mut store = Store(whole.clone());
+                        store.0.get_mut(hash).unwrap()[place] ^= bit;
+                        let first = first(&mut store, root);
+                        match read(&mut store, root) {
+                            Ok(items) => {
+                                lists += 1;
+                                assert_eq!(first, Ok(items.first().cloned()));
+                            }
+                            Err(_) => errors += usize::from(first.is_err()),
+                        }
+                    }
+                }
+                if count == 200 && errors > 2000 {
+                    break;
+                }
+            }
+        }
+        assert!(lists > 100 && errors > 100, "{lists} {errors}");
     }
 }

@@ -61,6 +61,9 @@ struct Account {
     /// The committed storage.
     storage: Trie,
     slots: U256Map<Slot>,
+    /// The slots that were written since the head, some of them twice. There can be far more others:
+    /// some contracts get a new one with each block.
+    written: Vec<U256>,
     /// Nothing of the committed storage is left.
     wiped: bool,
     touched: bool,
@@ -173,6 +176,7 @@ impl<O: Oracle> State<O> {
             let Some(account) = self.accounts.get_mut(&address) else { continue };
             account.touched = false;
             account.now = account.committed;
+            account.written.clear();
             // What was not looked up, or taken to be empty because all was, is not known.
             let wiped = core::mem::take(&mut account.wiped);
             account.slots.retain(|_, slot| !wiped && slot.committed.is_some());
@@ -285,6 +289,7 @@ impl Account {
             now: committed,
             storage: committed.map_or(Trie::empty(), |account| Trie::at(account.storage_root)),
             slots: U256Map::default(),
+            written: Vec::new(),
             wiped: false,
             touched: false,
         }
@@ -330,6 +335,7 @@ impl Account {
 
     fn set_slot(&mut self, number: U256, value: U256) {
         let committed = self.is_bare().then_some(U256::ZERO);
+        self.written.push(number);
         match self.slots.entry(number) {
             Entry::Occupied(mut entry) => entry.get_mut().now = value,
             Entry::Vacant(entry) => {
@@ -353,11 +359,13 @@ impl Account {
             }
         }
         let mut changed: Vec<(B256, U256)> = Vec::new();
-        for (number, slot) in &mut self.slots {
-            if slot.committed != Some(slot.now) {
+        for number in self.written.drain(..) {
+            if let Some(slot) = self.slots.get_mut(&number)
+                && slot.committed != Some(slot.now)
+            {
                 changed.push((slot.key, slot.now));
                 if slot.committed.is_none() && slot.now.is_zero() {
-                    preimages.for_slot(address, *number)?;
+                    preimages.for_slot(address, number)?;
                 }
                 slot.committed = Some(slot.now);
             }

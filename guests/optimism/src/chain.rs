@@ -3,6 +3,7 @@
 //!
 //! Knows what was asked for already. Knows no rule of derivation or execution.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use alloy_consensus::Header as ConsensusHeader;
@@ -196,7 +197,7 @@ impl<'a, O: Oracle> Chain<'a, O> {
 fn not_a_list(error: list::Error<Undecided>, what: &'static str, block: B256) -> Error {
     match error {
         list::Error::Nodes(undecided) => undecided.into(),
-        reason => Error::List { what, block, reason },
+        reason => Error::List { what, block, reason: Box::new(reason) },
     }
 }
 

@@ -1,5 +1,7 @@
 //! Why nothing was decided.
 
+use alloc::boxed::Box;
+
 use alloy_primitives::B256;
 use tribunal_derivation::ChainError;
 use tribunal_optimism::{InvalidBlock, Undecided, list};
@@ -70,7 +72,7 @@ pub enum Error {
         /// The block's hash.
         block: B256,
         /// What is wrong.
-        reason: list::Error<Undecided>,
+        reason: Box<list::Error<Undecided>>,
     },
     /// The preimage of the agreed output root is none.
     #[error("the agreed output root {root} is not that of a block: {problem}")]

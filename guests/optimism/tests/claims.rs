@@ -1,5 +1,6 @@
 //! The claims of `testdata/derivation`, judged by the program as a function.
 
+#[allow(dead_code, reason = "shared with the other tests")]
 mod support;
 
 use optimism::{Finding, Progress, decide};

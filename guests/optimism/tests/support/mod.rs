@@ -1,10 +1,13 @@
-//! The fixtures of `testdata/derivation`, and a host for the program that has nothing else.
+//! The fixtures of `testdata/derivation`, and a host for the program that has nothing else; chains of
+//! our own on top of them.
+
+pub(crate) mod devnet;
 
 use std::path::{Path, PathBuf};
 
 use tribunal_guest::{Key, Oracle, OracleError};
-use tribunal_host::store::MemoryStore;
-use tribunal_host::{LocalHost, Patience, Router};
+use tribunal_host::store::{Backend as _, MemoryStore};
+use tribunal_host::{LocalHost, Patience, PreimageStore as _, Router};
 use tribunal_machine::{Host, Stream};
 use tribunal_optimism_host::{Fixture, register_computed};
 
@@ -27,6 +30,15 @@ pub(crate) fn fixtures() -> Vec<(String, Fixture)> {
     names.into_iter().map(|(name, path)| (name, Fixture::read(&path).unwrap())).collect()
 }
 
+/// The fixture whose name begins so.
+pub(crate) fn fixture(start: &str) -> Fixture {
+    let folder = at_root("testdata/derivation").read_dir().unwrap();
+    let path = folder
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(start));
+    Fixture::read(&path.unwrap()).unwrap()
+}
+
 /// A host with the preimages of a fixture, which computes what can be computed.
 pub(crate) struct World {
     host: LocalHost<MemoryStore>,
@@ -46,8 +58,27 @@ impl World {
         let patience = Patience { deadline: std::time::Duration::ZERO, ..Patience::default() };
         let mut router = Router::new().with_patience(patience);
         register_computed(&mut router);
-        let host = LocalHost::with_router(store, router);
+        Self::with(LocalHost::with_router(store, router))
+    }
+
+    /// A host that has what another one gave so far and, as on a chain, follows no hint.
+    pub(crate) fn without_hints(&self) -> Self {
+        let given = self.log.iter().map(|key| (*key, self.get(*key).unwrap()));
+        Self::with(LocalHost::new(given.collect()))
+    }
+
+    const fn with(host: LocalHost<MemoryStore>) -> Self {
         Self { host, output: String::new(), log: Vec::new() }
+    }
+
+    /// What the store has for a key.
+    pub(crate) fn get(&self, key: Key) -> Option<Vec<u8>> {
+        self.host.store().get(key).unwrap()
+    }
+
+    /// Gives another answer from now on.
+    pub(crate) fn put(&self, key: Key, data: Vec<u8>) {
+        self.host.store().save(key, data).unwrap();
     }
 }
 
