@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 
 use alloy_primitives::B256;
 use ark_bls12_381::Fr;
-use ark_ff::{FftField as _, Field as _, One as _, PrimeField as _, Zero as _};
+use ark_ff::{BigInt, FftField as _, Field as _, One as _, PrimeField as _, Zero as _};
 use tribunal_keccak::Keccak256;
 use tribunal_preimage::{Key, Oracle};
 
@@ -32,7 +32,7 @@ const ELEMENTS: usize = 4096;
 const COMMITMENT_BYTES: usize = 48;
 
 /// Up to so many elements one look at the others costs less than to read them.
-const MOST_SUMMED: usize = 3072;
+const MOST_SUMMED: usize = 2560;
 
 /// Where a blob is to be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,35 +142,79 @@ impl Blob<'_> {
     /// Whether all elements that were not read are 0.
     fn is_all<O: Oracle>(
         &self,
-        blobs: &Blobs,
+        blobs: &mut Blobs,
         preimages: &mut Preimages<O>,
     ) -> Result<bool, Undecided> {
-        let (elements, _) = self.bytes.as_chunks::<32>();
-        // Below 2²⁴⁸ it is below the modulus.
         let mut hasher = Keccak256::new();
         hasher.update(&self.commitment);
         hasher.update(&self.bytes);
         let mut point = hasher.finish();
+        // Below 2²⁴⁸ it is below the modulus.
         point[0] = 0;
         preimages.hint("l1-blob-point", &[&self.commitment, &point])?;
         let value = self.value_at(&point, preimages)?;
-
-        // Lagrange: p(z) = (zⁿ - 1) / n · Σ pᵢ · ωᵢ / (z - ωᵢ).
-        let z = Fr::from_be_bytes_mod_order(&point);
-        let used = elements.iter().zip(&blobs.points).filter(|(bytes, _)| **bytes != [0; 32]);
-        let (values, roots): (Vec<_>, Vec<_>) =
-            used.map(|(bytes, root)| (Fr::from_be_bytes_mod_order(bytes), *root)).unzip();
-        let mut inverses: Vec<Fr> = roots.iter().map(|root| z - root).collect();
-        // Were z one of the 4,096, this would say 0. If that is wrong, all elements are read.
-        ark_ff::batch_inversion(&mut inverses);
-        let mut sum = Fr::zero();
-        for ((value, root), inverse) in values.iter().zip(&roots).zip(&inverses) {
-            sum += *value * root * inverse;
-        }
-        let n = Fr::from(ELEMENTS as u64);
-        let outer = (z.pow([ELEMENTS as u64]) - Fr::one()) * n.inverse().unwrap_or_default();
-        Ok(bytes_of(sum * outer) == value)
+        let (elements, _) = self.bytes.as_chunks::<32>();
+        let at_point = blobs.evaluate(elements, Fr::from_be_bytes_mod_order(&point));
+        Ok(at_point.is_some_and(|at_point| words_of(&value) == Some(at_point)))
     }
+}
+
+impl Blobs {
+    /// What the polynomial with these values, and 0 at all other places, is at `z`. `None` if one is no
+    /// field element, or `z` is one of the places.
+    ///
+    /// The first m places, m a power of 2, are those of a polynomial f of their own, at which f(x) and
+    /// f(-x) are neighbours. `f(z) = e(z²) + z·o(z²)`, and twice e and o at x² are `f(x) + f(-x)` and
+    /// `(f(x) - f(-x)) / x`: half as many values, of which all that is left of z² is asked, and so on.
+    /// f(z) times `(zⁿ - 1) / (zᵐ - 1) · m / n` is 0 at the other places. All of it is linear in the
+    /// values, so they can stay as they are, outside of Montgomery's form.
+    fn evaluate(&mut self, elements: &[[u8; 32]], z: Fr) -> Option<BigInt<4>> {
+        let count = elements.len().next_power_of_two();
+        let mut values = Vec::with_capacity(count);
+        for element in elements {
+            values.push(Fr::new_unchecked(words_of(element)?));
+        }
+        values.resize(count, Fr::zero());
+        self.extend(count);
+        let mut power = z;
+        while values.len() > 1 {
+            for pair in 0..values.len() / 2 {
+                let place = 2 * pair;
+                let (even, odd) =
+                    (values[place] + values[place + 1], values[place] - values[place + 1]);
+                values[pair] = match odd.is_zero() {
+                    true => even,
+                    false => even + odd * power * self.points[inverse_of(place)],
+                };
+            }
+            values.truncate(values.len() / 2);
+            power.square_in_place();
+        }
+        // Now the power is zᵐ.
+        let inner = (power - Fr::one()) * Fr::from(ELEMENTS as u64);
+        let outer = z.pow([ELEMENTS as u64]) - Fr::one();
+        let value = *values.first()? * outer * inner.inverse()?;
+        Some(value.0)
+    }
+}
+
+/// The place whose point is the inverse of another's: but for its highest bit, a place has the bits of
+/// the power reversed, and in -1 less the power all are others.
+const fn inverse_of(place: usize) -> usize {
+    match place.checked_ilog2() {
+        Some(highest) => place ^ ((1 << highest) - 1),
+        None => 0,
+    }
+}
+
+/// The words of a field element, if it is one.
+fn words_of(bytes: &[u8; 32]) -> Option<BigInt<4>> {
+    let mut words = BigInt::zero();
+    let (parts, _) = bytes.as_chunks::<8>();
+    for (word, part) in words.0.iter_mut().zip(parts.iter().rev()) {
+        *word = u64::from_be_bytes(*part);
+    }
+    (words < Fr::MODULUS).then_some(words)
 }
 
 fn bytes_of(element: Fr) -> [u8; 32] {
@@ -324,6 +368,29 @@ mod tests {
         assert_eq!(host.read(None).unwrap(), bytes[..32]);
         assert_eq!((host.reads, host.point), (1, None));
         assert_eq!(host.read(Some(0)).unwrap(), bytes, "the first element is one that is used");
+    }
+
+    #[test]
+    fn a_polynomial_is_evaluated_as_elsewhere() {
+        let mut blobs = Blobs::default();
+        for count in [1, 2, 3, 4, 5, 64, 100, 2049, ELEMENTS] {
+            let bytes = bytes(count);
+            let blob = Whole::new(&bytes).unwrap();
+            let (elements, _) = bytes[..32 * count].as_chunks::<32>();
+            for z in [keccak256(b"one"), keccak256(b"another"), [0; 32]] {
+                let z = Fr::from_be_bytes_mod_order(&z);
+                let expected = blob.value_at(&bytes_of(z)).unwrap();
+                assert_eq!(blobs.evaluate(elements, z), words_of(&expected), "{count}");
+            }
+        }
+        for place in 0..ELEMENTS {
+            assert_eq!(blobs.points[place] * blobs.points[inverse_of(place)], Fr::one());
+        }
+        // A place itself, and what is no field element.
+        assert_eq!(blobs.evaluate(&[[1; 32]; 4], -Fr::one()), None);
+        let modulus = Fr::MODULUS.0.iter().rev().flat_map(|word| word.to_be_bytes());
+        let modulus: Vec<u8> = modulus.collect();
+        assert_eq!(blobs.evaluate(&[modulus.try_into().unwrap()], Fr::from(7)), None);
     }
 
     #[test]
