@@ -205,6 +205,7 @@ impl Chains {
         let l2 = (steps(self.l2_blocks(31))? - steps(self.l2_blocks(1))?) / 30;
         let late = (steps(self.l2_blocks(MANY + 30))? - steps(self.l2_blocks(MANY))?) / 30;
         let blob = steps(self.blob(MAX_BLOB_DATA))? - steps(self.calldata(0))?;
+        let partly = steps(self.blob(16_000))? - steps(self.calldata(0))?;
         let calldata = steps(self.calldata(MAX_BLOB_DATA))? - steps(self.calldata(0))?;
         let ((few, number), short) = self.payments(10);
         let ((many, _), long) = self.payments(1000);
@@ -217,6 +218,7 @@ impl Chains {
             (format!("the same, {MANY} blocks later"), late),
             (format!("blob of {MAX_BLOB_DATA} bytes"), blob),
             ("MB in such blobs".into(), per_mb(blob)),
+            ("blob of 16000 bytes, 504 elements".into(), partly),
             (format!("{MAX_BLOB_DATA} bytes of calldata"), calldata),
             ("MB of calldata".into(), per_mb(calldata)),
             ("MB of channels with payments, unpacked and read".into(), (per_byte * 1e6) as u64),
