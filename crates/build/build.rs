@@ -9,10 +9,14 @@ use std::{env, fs, io};
 /// What programs depend on.
 const KIT: &str = "guest";
 
+/// What goes with every copy of it.
+const LICENSES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
+
 fn main() -> io::Result<()> {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     let root = here.join("../..").canonicalize()?;
-    let (mut crates, mut files) = (BTreeSet::new(), Vec::new());
+    let mut files: Vec<PathBuf> = LICENSES.iter().map(|name| root.join(name)).collect();
+    let mut crates = BTreeSet::new();
     let mut wanted = vec![KIT.to_owned()];
     while let Some(name) = wanted.pop() {
         if !crates.insert(name.clone()) {
@@ -26,7 +30,7 @@ fn main() -> io::Result<()> {
         println!("cargo::rerun-if-changed={}", folder.display());
     }
     files.sort();
-    let mut table = format!("&[ // {}\n", crates.into_iter().collect::<Vec<_>>().join(", "));
+    let mut table = "&[\n".to_owned();
     for file in files {
         let name = file.strip_prefix(&root).unwrap_or(&file);
         let _ = writeln!(table, "({:?}, include_str!({:?})),", name, file);

@@ -4,6 +4,7 @@
 //! nothing else can be, so that no store can take or give a preimage without the check.
 
 mod database;
+mod digits;
 mod disk;
 mod format;
 mod json;

@@ -21,7 +21,7 @@ use tribunal_preimage::Key;
 use super::format::{
     MARKER, StoreFormat, claim, read_marker, refuse_database, write_aside, write_marker,
 };
-use super::{Backend, StoreError};
+use super::{Backend, StoreError, digits};
 
 /// How preimages are laid out in a directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,7 +149,7 @@ impl Backend for DiskStore {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StoreError::io("read", &path, error)),
         };
-        match hex::decode(&digits) {
+        match digits::decode(&digits) {
             Ok(data) => Ok(Some(data)),
             Err(source) => Err(StoreError::Hex { place: self.place(key), source }),
         }
@@ -167,7 +167,7 @@ impl Backend for DiskStore {
                 _ => {}
             }
         }
-        let file = write_aside(&self.dir, &path, hex::encode(data).as_bytes())?;
+        let file = write_aside(&self.dir, &path, digits::encode(&data).as_bytes())?;
         match file.persist(&path) {
             Ok(_) => Ok(()),
             Err(error) => Err(StoreError::io("write", &path, error.error)),

@@ -16,7 +16,7 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde::{Deserialize as _, Deserializer};
 use tribunal_preimage::Key;
 
-use super::{Backend, MemoryStore, PreimageStore as _, StoreError};
+use super::{Backend, MemoryStore, PreimageStore as _, StoreError, digits};
 
 /// The most that is read of one file, in bytes after decompression.
 const LIMIT: u64 = 1 << 30;
@@ -90,7 +90,7 @@ pub fn write_json(
 ) -> io::Result<()> {
     let mut before = "{\n";
     for (key, data) in preimages {
-        write!(sink, "{before}  \"{key}\": \"0x{}\"", hex::encode(data))?;
+        write!(sink, "{before}  \"{key}\": \"0x{}\"", digits::encode(&data))?;
         before = ",\n";
     }
     match before {
@@ -157,7 +157,7 @@ impl<'de> DeserializeSeed<'de> for HexData {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<u8>, D::Error> {
         let text = String::deserialize(deserializer)?;
         let digits = text.strip_prefix("0x").unwrap_or(&text);
-        hex::decode(digits)
+        digits::decode(digits.as_bytes())
             .map_err(|error| D::Error::custom(format_args!("the data for {}: {error}", self.0)))
     }
 }
