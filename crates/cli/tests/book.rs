@@ -21,7 +21,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What a reader types and this test does not, because `.ci/run` does.
+/// What a reader types and this test does not: it builds what this test was given, in another profile.
 const ELSEWHERE: [&str; 2] = ["cargo run --release -- demo", "cargo build --release"];
 
 /// What the pages say about where the binary is; here it is in the path already.
@@ -175,7 +175,6 @@ impl Session {
 fn follow(page: &Path) -> (Vec<String>, String) {
     let text = std::fs::read_to_string(page).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    let ci = std::fs::read_to_string(root().join(".ci/run")).unwrap();
     let mut session = Session::new();
     let mut places = Vec::new();
     for deed in deeds(&lines) {
@@ -183,7 +182,6 @@ fn follow(page: &Path) -> (Vec<String>, String) {
             Deed::Write { path, text } => session.write(&path, &text),
             Deed::Type { command, .. } if command == PATH => {}
             Deed::Type { command, shown } if ELSEWHERE.contains(&command.as_str()) => {
-                assert!(ci.contains(&command), ".ci/run does not run: {command}");
                 assert!(shown.is_empty(), "nobody compares what {command} prints");
             }
             Deed::Type { command, shown } => {

@@ -136,7 +136,7 @@ fn what_a_node_lacks_or_does_not_know_is_the_nodes_failure() {
     assert_eq!(output.status.code(), Some(3));
     let said = stderr(&output);
     line_with(&said, "error: the host does not know a preimage");
-    line_with(&said, "is not available");
+    line_with(&said, "has no eth_getProof");
     line_with(&said, "what there is of the run is recorded: ");
 }
 

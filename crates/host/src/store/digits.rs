@@ -13,7 +13,8 @@ pub(super) fn encode(data: &[u8]) -> String {
 /// The bytes of `digits` of either case, with nothing before, between or behind them.
 pub(super) fn decode(digits: &[u8]) -> Result<Vec<u8>, FromHexError> {
     // The quick one would take digits behind a prefix too.
-    let quick = (!digits.starts_with(b"0x")).then(|| const_hex::decode(digits).ok());
+    let quick =
+        (!matches!(digits, [b'0', b'x' | b'X', ..])).then(|| const_hex::decode(digits).ok());
     quick.flatten().map_or_else(|| hex::decode(digits), Ok)
 }
 
