@@ -50,6 +50,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "cli",
         &[
             "build",
+            "guest",
             "host",
             "index",
             "jit",
@@ -58,6 +59,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "memory",
             "mips64",
             "onchain",
+            "optimism",
             "optimism-host",
             "preimage",
             "rpc",

@@ -13,8 +13,8 @@ use tribunal_jit::EngineKind;
 use tribunal_onchain::{Address, Artifact, Contract, Instance};
 
 use crate::commands::{
-    build, calldata, completions, convert, demo, doctor, exec, host, inspect, list, load_elf, new,
-    prove, record, run, sample, test, verify, witness,
+    build, calldata, claim, completions, convert, demo, doctor, exec, host, inspect, list,
+    load_elf, new, prove, record, run, sample, test, verify, witness,
 };
 use crate::engines::Engines;
 use crate::failure::{Failure, Result, Statuses};
@@ -44,6 +44,7 @@ pub(crate) enum Command {
     List(list::List),
     Exec(Box<exec::Exec>),
     Record(Box<record::Record>),
+    Claim(Box<claim::Claim>),
     Sample(Box<sample::Sample>),
     Prove(Box<prove::Prove>),
     Verify(verify::Verify),

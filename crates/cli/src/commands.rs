@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 pub(crate) mod calldata;
+pub(crate) mod claim;
 pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod demo;

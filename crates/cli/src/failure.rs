@@ -272,7 +272,8 @@ fn of_fault(fault: &Fault, machine: &impl Machine, symbols: &Symbols) -> Failure
     }
 }
 
-fn of_oracle(error: &OracleError, place: &str) -> Failure {
+/// Tells why a program was not answered, which asked for something at `place`.
+pub(crate) fn of_oracle(error: &OracleError, place: &str) -> Failure {
     let message = error.to_string();
     match error {
         OracleError::Channel(ChannelError::Cancelled) => Failure::interrupted(),

@@ -194,13 +194,14 @@ pub(crate) fn ready(
                     path.display()
                 )))
         }
-        Artefact::Recording(_) => Err(Failure::input(format!(
-            "{} is the recording of a run, not a program or a state",
-            path.display()
-        ))
-        .hint(
-            "exec repeats it; elsewhere name its program, and the recording itself with --preimages",
-        )),
+        Artefact::Recording(recording) => match recording.program {
+            Some(state) => state_of(&state, path, meta, max_bytes),
+            None => Err(Failure::input(format!(
+                "{} is the recording of a run, and does not hold the program",
+                path.display()
+            ))
+            .hint("name its program here, and the recording itself with --preimages")),
+        },
     }
 }
 

@@ -14,8 +14,11 @@ mod input;
 mod interrupt;
 mod judge;
 mod logfmt;
+mod native;
 mod nodes;
+mod op_host;
 mod output;
+mod programs;
 mod progress;
 mod running;
 mod speaker;
@@ -64,6 +67,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::List(command) => command.execute().map(|()| 0),
         Command::Exec(command) => command.execute(),
         Command::Record(command) => command.execute(),
+        Command::Claim(command) => command.execute(),
         Command::Sample(command) => command.execute(),
         Command::Prove(command) => command.execute(),
         Command::Verify(command) => command.execute(),

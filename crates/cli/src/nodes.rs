@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use indicatif::ProgressBar;
 use tribunal_host::Event;
 use tribunal_keccak::Hash;
 use tribunal_rpc::{Client, Notice, Policy};
@@ -62,6 +63,21 @@ impl NodeArgs {
             ("--l2-node-address", &self.l2_node_address),
         ]
     }
+
+    /// Whether there are nodes: of every kind, or of none.
+    pub(crate) fn are_named(&self) -> Result<bool> {
+        let lacking = self.all().into_iter().filter(|(_, urls)| urls.is_empty());
+        let lacking: Vec<&str> = lacking.map(|(flag, _)| flag).collect();
+        match lacking.len() {
+            0 => Ok(true),
+            all if all == self.all().len() => Ok(false),
+            _ => {
+                let message = format!("there are nodes, but not all: {}", lacking.join(", "));
+                Err(Failure::input(message)
+                    .hint("give all three, or none to use only what is kept already"))
+            }
+        }
+    }
 }
 
 /// A client of the nodes that a flag names.
@@ -100,6 +116,7 @@ pub(crate) struct Reporter {
     answers: AtomicU64,
     failures: AtomicU64,
     last_line: Mutex<Instant>,
+    bar: Mutex<Option<ProgressBar>>,
 }
 
 impl Reporter {
@@ -109,7 +126,24 @@ impl Reporter {
             answers: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             last_line: Mutex::new(Instant::now()),
+            bar: Mutex::new(None),
         })
+    }
+
+    /// Writes around this bar from now on.
+    pub(crate) fn step_around(&self, bar: Option<ProgressBar>) {
+        *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = bar;
+    }
+
+    fn say(&self, line: &str) {
+        let write = || {
+            // Nobody may be listening any more: the work goes on.
+            let _ = stderr().write_all(format!("{line}\n").as_bytes());
+        };
+        match &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
     }
 
     fn talks(&self, talk: Talk) -> bool {
@@ -120,7 +154,7 @@ impl Reporter {
     pub(crate) fn notice(&self, notice: &Notice<'_>) {
         match notice {
             Notice::Asking { place, asked } if self.talks(Talk::Everything) => {
-                say(&format!("asking {place} for {asked}"));
+                self.say(&format!("asking {place} for {asked}"));
             }
             Notice::Answered { asked, .. } => {
                 self.answers.fetch_add(1, Ordering::Relaxed);
@@ -129,11 +163,11 @@ impl Reporter {
             Notice::Failed(trouble) => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
                 if self.talks(Talk::Everything) {
-                    say(&format!("{}: {}", trouble.asked, trouble.in_full()));
+                    self.say(&format!("{}: {}", trouble.asked, trouble.in_full()));
                 }
             }
             Notice::Waiting { time, trouble } if self.talks(Talk::Trouble) => {
-                say(&format!("{}; trying again in {time:.1?}", trouble.in_full()));
+                self.say(&format!("{}; trying again in {time:.1?}", trouble.in_full()));
             }
             _ => {}
         }
@@ -142,7 +176,7 @@ impl Reporter {
     /// Takes what a router does.
     pub(crate) fn event(&self, event: &Event<'_>) {
         if self.talks(Talk::Trouble) {
-            say(&event.to_string());
+            self.say(&event.to_string());
         }
     }
 
@@ -152,12 +186,9 @@ impl Reporter {
             *last = Instant::now();
             let answers = Count(self.answers.load(Ordering::Relaxed));
             let failures = Count(self.failures.load(Ordering::Relaxed));
-            say(&format!("{answers} answers fetched, {failures} questions failed; now {asked}"));
+            self.say(&format!(
+                "{answers} answers fetched, {failures} questions failed; now {asked}"
+            ));
         }
     }
-}
-
-fn say(line: &str) {
-    // Nobody may be listening any more: the work goes on.
-    let _ = stderr().write_all(format!("{line}\n").as_bytes());
 }

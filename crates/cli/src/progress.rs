@@ -51,6 +51,16 @@ impl Progress {
 
     /// Shows where `machine` is, if it is time to.
     pub(crate) fn tick(&mut self, machine: &impl Machine) {
+        let first_step = self.first_step;
+        self.show(|time| {
+            let step = machine.step();
+            let speed = Speed { steps: step.wrapping_sub(first_step), time };
+            format!("step {}, {speed}, {}", Count(step), Bytes(machine.state_bytes()))
+        });
+    }
+
+    /// Shows this, made of the time since the beginning, if it is time to.
+    pub(crate) fn show(&mut self, text: impl FnOnce(Duration) -> String) {
         if matches!(self.shown, Shown::Nothing) {
             return;
         }
@@ -58,9 +68,7 @@ impl Progress {
         if now < self.next {
             return;
         }
-        let step = machine.step();
-        let speed = Speed { steps: step.wrapping_sub(self.first_step), time: now - self.started };
-        let text = format!("step {}, {speed}, {}", Count(step), Bytes(machine.state_bytes()));
+        let text = text(now - self.started);
         match &self.shown {
             Shown::Bar(bar) => {
                 bar.set_message(text);

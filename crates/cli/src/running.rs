@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use tribunal_host::recording::End;
+use tribunal_host::recording::{Beginning, End};
+use tribunal_host::{Recorder, RecordingWriter};
 use tribunal_keccak::Hash;
 use tribunal_machine::{Hex, Machine, Status};
 use tribunal_memory::PAGE_SIZE;
+use tribunal_mips64::Mips64;
 
 use crate::cli::{MachineArgs, QuietArg};
-use crate::failure::{Result, of_run};
+use crate::failure::{Failure, Result, of_run};
 use crate::input::Loaded;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
-use crate::speaker::{Speaker, host_words};
+use crate::speaker::{Mute, Speaker, host_words};
 use crate::style::Style;
 use crate::units::{Bytes, Count, Seconds, Speed};
 use crate::watch::{Watch, run_to_end};
@@ -49,21 +51,59 @@ pub(crate) struct Stage {
     progress: Progress,
 }
 
+impl Stage {
+    /// For a run from `first_step`.
+    pub(crate) fn new(interrupt: Interrupt, quiet: bool, first_step: u64) -> Self {
+        Self { interrupt, progress: Progress::new(quiet, first_step) }
+    }
+}
+
 /// A run that is over.
 pub(crate) struct Ran {
     /// The program's exit code, or why it did not come to one.
     pub(crate) verdict: Result<u8>,
     /// The state it came to.
     pub(crate) end: End,
-    summary: Option<Summary>,
+    pub(crate) summary: Option<Summary>,
     speaker: Speaker,
+}
+
+/// A run, and what it was told and asked.
+pub(crate) struct Recorded {
+    pub(crate) ran: Ran,
+    /// Who answered it.
+    pub(crate) source: Source,
+    pub(crate) hints: u64,
+    pub(crate) preimages: u64,
+    /// The recording.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Where what a program writes goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Words {
+    /// Where the program says.
+    AsWritten,
+    /// To standard error.
+    AllToStderr,
+    /// Nowhere.
+    Nowhere,
+}
+
+/// How what is loaded runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    pub(crate) machine: MachineArgs,
+    /// Whether nobody is spoken to.
+    pub(crate) quiet: bool,
+    /// Where what the program writes goes.
+    pub(crate) words: Words,
 }
 
 impl RunArgs {
     /// Prepares for a run from `first_step`.
     pub(crate) fn stage(&self, first_step: u64) -> Result<Stage> {
-        let interrupt = Interrupt::listen()?;
-        Ok(Stage { interrupt, progress: Progress::new(self.quiet.quiet, first_step) })
+        Ok(Stage::new(Interrupt::listen()?, self.quiet.quiet, first_step))
     }
 
     /// Opens the store or starts the host that the command line names.
@@ -72,17 +112,31 @@ impl RunArgs {
         Source::open(&self.host, &stage.interrupt, words)
     }
 
+    /// How the program runs.
+    pub(crate) const fn manner(&self) -> Manner {
+        let words = if self.json { Words::AllToStderr } else { Words::AsWritten };
+        Manner { machine: self.machine, quiet: self.quiet.quiet, words }
+    }
+}
+
+impl Manner {
     /// Runs the program to its end.
-    pub(crate) fn run(&self, loaded: Loaded, mut stage: Stage, source: &mut Source) -> Ran {
+    pub(crate) fn run(self, loaded: Loaded, mut stage: Stage, source: &mut Source) -> Ran {
         let Loaded { machine, symbols } = loaded;
         let limit = self.machine.memory_limit();
         let first_step = machine.step();
-        let mut speaker = Speaker::new(stage.progress.bar(), self.json);
-        let mut machine = self.machine.engines().start(machine, speaker.unless(self.quiet.quiet));
+        let mut speaker = Speaker::new(stage.progress.bar(), self.words == Words::AllToStderr);
+        let mut machine = self.machine.engines().start(machine, speaker.unless(self.quiet));
         let outcome = {
-            let mut world = World { source, listener: &mut speaker };
             let mut watch = Watch { interrupt: &stage.interrupt, progress: &mut stage.progress };
-            run_to_end(&mut machine, limit, &mut world, &mut watch)
+            let mut loud = World { source: &mut *source, listener: &mut speaker };
+            if self.words == Words::Nowhere {
+                let World { source, listener } = loud;
+                let mut mute = World { source, listener: Mute(listener) };
+                run_to_end(&mut machine, limit, &mut mute, &mut watch)
+            } else {
+                run_to_end(&mut machine, limit, &mut loud, &mut watch)
+            }
         };
         let time = stage.progress.finish();
         speaker.finish();
@@ -95,6 +149,34 @@ impl RunArgs {
         let summary = verdict.as_ref().ok();
         let summary = summary.map(|&code| Summary::of(&mut machine, code, first_step, time));
         Ran { verdict, end, summary, speaker }
+    }
+
+    /// Runs the program to its end, and writes down what it was told and asked; the program too, if
+    /// that is wanted. A run that is kept from its end is recorded as far as it went.
+    pub(crate) fn record(
+        self,
+        mut loaded: Loaded,
+        with_program: bool,
+        stage: Stage,
+        source: Source,
+    ) -> Result<Recorded> {
+        let beginning = Beginning {
+            machine: <Mips64>::NAME.into(),
+            prestate: loaded.machine.state_hash(),
+            step: loaded.machine.step(),
+        };
+        let mut writer = RecordingWriter::begin(Vec::new(), &beginning).map_err(unwritten)?;
+        if with_program {
+            let mut state = Vec::new();
+            loaded.machine.write_state(&mut state).map_err(unwritten)?;
+            writer.program(&state).map_err(unwritten)?;
+        }
+        let mut source = Source::Recorded(Box::new(Recorder::new(source, writer)));
+        let ran = self.run(loaded, stage, &mut source);
+        let Source::Recorded(recorder) = source else { unreachable!("it was made above") };
+        let (hints, preimages) = recorder.counts();
+        let (source, bytes) = recorder.end(&ran.end).map_err(unwritten)?;
+        Ok(Recorded { ran, source, hints, preimages, bytes })
     }
 }
 
@@ -196,4 +278,8 @@ impl Summary {
             hex::encode(self.state_hash.0),
         )
     }
+}
+
+fn unwritten(error: std::io::Error) -> Failure {
+    Failure::environment(format!("cannot write the recording: {error}"))
 }

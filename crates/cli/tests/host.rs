@@ -229,7 +229,6 @@ fn flags_belong_together_as_kona_hosts_do() {
         (&["--server", "--l2-chain-id", "0", "--db", "x", "--data-format", "rocksdb"], "rocksdb"),
         (&["--server", "--rollup-cfg", "nowhere", "--db", "x"], "cannot read nowhere"),
         (&["--server", "--l2-chain-id", "0", "--db", "x", "--", "program"], "cannot be used with"),
-        (&["--native", "--l2-chain-id", "0", "--db", "x"], "no OP Stack program of its own yet"),
         (
             &["--server", "--l2-chain-id", "0", "--l1", "x", "--l2", url, "--beacon", url],
             "URL of --l1-node-address begins neither with http:// nor with https://",

@@ -86,6 +86,9 @@ fn a_recording_without_the_program_says_so_and_takes_only_that_one() {
             store
         ],
     );
+    let output = run_in(dir, ["sample", "--input", "small.rec", "--at", "1"]);
+    assert_eq!(output.status.code(), Some(2));
+    line_with(&stderr(&output), "is the recording of a run, and does not hold the program");
     let output = run_in(dir, ["exec", "small.rec"]);
     assert_eq!(output.status.code(), Some(2));
     let said = stderr(&output);
@@ -178,9 +181,16 @@ fn damaged_recordings_are_refused() {
         assert_eq!(output.status.code(), Some(2));
         line_with(&stderr(&output), "a recording answers the program itself");
     }
-    let output = run_in(dir, ["sample", "--input", "run.rec", "--at", "1"]);
-    assert_eq!(output.status.code(), Some(2));
-    line_with(&stderr(&output), "is the recording of a run");
+    // Elsewhere it stands for its program, and for its preimages where they are named.
+    let sample = |input: &str, store: &str| {
+        succeed_in(
+            dir,
+            ["sample", "-q", "--at", "0,%100000", "--input", input, "--preimages", store],
+        )
+    };
+    let (elf, store) = (guest("preimages.elf.gz"), guest("preimages.json"));
+    let plain = sample(elf.to_str().unwrap(), store.to_str().unwrap());
+    assert_eq!(sample("run.rec", "run.rec"), plain);
 }
 
 /// The same program, the same verdict and final state: from every store there is.

@@ -196,9 +196,21 @@ impl Chain {
         state_root: Option<&Hash>,
         bounds: Bounds<'_>,
     ) -> Result<AccountProof, Trouble> {
+        Self::proof_of(&self.client, address, slots, block, state_root, bounds)
+    }
+
+    /// As [`Chain::proof`], from these nodes.
+    pub(crate) fn proof_of(
+        client: &Client,
+        address: &[u8; 20],
+        slots: &[Hash],
+        block: &Value,
+        state_root: Option<&Hash>,
+        bounds: Bounds<'_>,
+    ) -> Result<AccountProof, Trouble> {
         let keys: Vec<String> = slots.iter().map(|slot| digits(slot)).collect();
         let proof = question("eth_getProof", json!([digits(address), keys, block]));
-        self.client.ask(&proof, bounds, |answer| {
+        client.ask(&proof, bounds, |answer| {
             let proof = AccountProof::read(&answer, address, slots)?;
             match state_root {
                 Some(root) if proof.root != *root => Err(format!(

@@ -18,6 +18,7 @@ mod precompile;
 mod rebuild;
 mod survey;
 mod trie;
+pub mod view;
 
 pub use boot::{BlockBoot, Boot};
 pub use compute::register_computed;

@@ -1,4 +1,4 @@
-//! `demo`: the two-minute tour, on a program and a block inside this binary.
+//! `demo`: the two-minute tour, on a program and a claim inside this binary.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -12,16 +12,17 @@ use tribunal_machine::{
 };
 use tribunal_mips64::Mips64;
 use tribunal_onchain::Instance;
-use tribunal_preimage::Key;
+use tribunal_preimage::{Key, KeyKind};
 
 use crate::cli::MachineArgs;
 use crate::commands::verify::{describe, show_gas};
 use crate::engines::Engines;
 use crate::failure::{Failure, Result, of_run};
-use crate::input::{load_program, read_proofs, unpack};
+use crate::input::{load_program, read_proofs};
 use crate::interrupt::Interrupt;
 use crate::judge::Judge;
 use crate::output::{Destination, print};
+use crate::programs;
 use crate::progress::Progress;
 use crate::running::Summary;
 use crate::speaker::{Mute, Speaker};
@@ -30,20 +31,16 @@ use crate::units::{Bytes, Count};
 use crate::watch::{Watch, run_to_end};
 use crate::world::{Listener as _, Source, World};
 
-/// The program, built from guests/transactions.
-static PROGRAM: &[u8] = include_bytes!("../../../../guests/elf/mips64/transactions.elf.gz");
+/// A true claim about a small chain, with all that it is judged by: `testdata/derivation/10-…`.
+static CLAIM: &[u8] = include_bytes!("../../../../testdata/demo/claim.json.gz");
 
-/// The preimages of block 26207962 of OP Sepolia, as the program asks for them, and a true claim.
-static BLOCK: &[u8] =
-    include_bytes!("../../../../testdata/transactions/op-sepolia-26207962.json.gz");
-
-/// The local input that holds the claim.
-const CLAIM: Key = Key::local(3);
+/// The local input that holds the claimed output root.
+const CLAIMED: Key = Key::local(3);
 
 /// How many state hashes are shown besides the last.
 const SAMPLES: u64 = 4;
 
-/// Watch a program check the transactions of a real block in the VM, and prove a step of it.
+/// Watch a claim about an OP Stack chain be judged in the VM, and a step of that be proven.
 ///
 /// Everything it needs is inside this binary.
 #[derive(Args, Debug)]
@@ -72,12 +69,13 @@ impl Demo {
         let tour = Tour::prepare(self)?;
         print(&format!(
             "{}\n\n\
-             A program decides. It is given the hash of block 26207962 and a digest that somebody\n\
-             claims for its transactions; it asks for the header and for every node of the\n\
-             transaction trie by hash, and folds what it finds into a digest of its own. Here it\n\
-             runs in the machine that a contract on Ethereum can take any single step of.\n\n",
+             A program decides. It is given the hash of an L1 block, an output root that is agreed\n\
+             on and one that somebody claims. It finds what the batcher wrote into blobs on L1,\n\
+             derives the L2 blocks from that and from what the rules add, executes them, and\n\
+             compares. Here it runs in the machine that a contract on Ethereum can take any single\n\
+             step of.\n\n",
             Style::of_stdout()
-                .strong("Does a block of OP Sepolia hold the transactions it is claimed to hold?"),
+                .strong("Is this the output root of block 3 of a small OP Stack chain?"),
         ))?;
         let summary = tour.check_claims()?;
         let last = summary.step;
@@ -109,11 +107,11 @@ impl Tour {
         let write = |name: &str, bytes: &[u8]| {
             Destination::File(dir.join(name)).write(|sink| sink.write_all(bytes))
         };
-        let elf = unpack(PROGRAM)?;
-        write("transactions.elf", &elf)?;
-        write("preimages.json", &unpack(BLOCK)?)?;
+        let elf = programs::optimism()?;
+        write("optimism.elf", &elf)?;
+        write("claim.json", &programs::unpack(CLAIM)?)?;
         let limit = demo.machine.memory_limit();
-        let program = load_program(Path::new("transactions.elf"), &elf, limit)?;
+        let program = load_program(Path::new("optimism.elf"), &elf, limit)?;
         let symbols = program.symbols.unwrap_or_default();
         Destination::File(dir.join("meta.json")).write_json(&symbols)?;
         let prestate = Mips64::new(program.state);
@@ -128,11 +126,11 @@ impl Tour {
         let true_claim = self.verdict(self.store()?)?;
         headline("2. The same, with one bit of the claim turned over")?;
         let store = self.store()?;
-        let mut claim = store.get(CLAIM)?.unwrap_or_default();
+        let mut claim = store.get(CLAIMED)?.unwrap_or_default();
         if let Some(byte) = claim.last_mut() {
             *byte ^= 1;
         }
-        store.put(CLAIM, claim)?;
+        store.put(CLAIMED, claim)?;
         self.verdict(store)?;
         Ok(true_claim)
     }
@@ -169,7 +167,7 @@ impl Tour {
         print("\n")
     }
 
-    /// Proves the first step from `from` on that reads from a preimage. Returns which that is.
+    /// Proves the first step from `from` on that reads what is behind a hash. Returns which that is.
     fn prove(&self, from: u64) -> Result<u64> {
         headline("4. Prove one step: all that the contract needs to take it too")?;
         let step = self.next_preimage_read(from)?;
@@ -195,7 +193,7 @@ impl Tour {
     /// Has the contract take the step that was proven. Returns whether it comes to the same state.
     fn verify(&self, step: u64) -> Result<bool> {
         let path = self.proof_path(step);
-        let mut judge = Judge::new(Instance::new(), false);
+        let mut judge = Judge::new(Instance::new(), false).with_store(Some(self.store()?));
         let mut holds = true;
         for proof in read_proofs(&path)? {
             let judgement = judge.judge(&proof)?;
@@ -225,17 +223,21 @@ impl Tour {
 
     fn next_preimage_read(&self, from: u64) -> Result<u64> {
         let mut machine = self.start();
-        let plan = |stop_at, any| RunPlan {
+        let plan = RunPlan {
             info_at: StepPattern::Never,
-            stop_at,
+            stop_at: StepPattern::Never,
             snapshot_at: StepPattern::Never,
             proof_at: StepPattern::Never,
-            stop_at_preimage: PreimageStop { any, ..PreimageStop::default() },
+            // Of a kind that an oracle can prove by itself.
+            stop_at_preimage: PreimageStop {
+                key_prefix: vec![KeyKind::Keccak256 as u8],
+                min_step: from,
+                ..PreimageStop::default()
+            },
             max_bytes: self.limit,
         };
         let outcome = self.with_world(|world, watch| {
-            run(&mut machine, &plan(StepPattern::At(from), false), world, watch)
-                .and_then(|_| run(&mut machine, &plan(StepPattern::Never, true), world, watch))
+            run(&mut machine, &plan, world, watch)
                 .map_err(|error| of_run(error, &machine, &self.symbols))
         })?;
         Ok(match outcome {
@@ -275,7 +277,7 @@ impl Tour {
     }
 
     fn store(&self) -> Result<Box<dyn PreimageStore>> {
-        Ok(store::open(&self.dir.join("preimages.json"))?)
+        Ok(store::open(&self.dir.join("claim.json"))?)
     }
 
     /// Commands that go on from here.
@@ -287,11 +289,12 @@ impl Tour {
         print(&format!(
             "  cd {dir}\n  \
              {me} inspect proof-{step}.json --meta meta.json\n  \
-             {me} calldata proof-{step}.json\n  \
-             {me} sample --input transactions.elf --check 100 --preimages preimages.json\n  \
-             {me} exec transactions.elf --preimages preimages.json\n  \
-             {me} sample --input transactions.elf --at 0,%1000000 --preimages preimages.json\n  \
-             {me} run --input prestate.bin.gz --info-at %1000000 --preimages preimages.json\n",
+             {me} calldata proof-{step}.json --preimages claim.json\n  \
+             {me} claim claim.json\n  \
+             {me} sample --input optimism.elf --check 20 --preimages claim.json\n  \
+             {me} exec optimism.elf --preimages claim.json\n  \
+             {me} sample --input optimism.elf --at 0,%1000000 --preimages claim.json\n  \
+             {me} run --input prestate.bin.gz --info-at %1000000 --preimages claim.json\n",
         ))
     }
 }

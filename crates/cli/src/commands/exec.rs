@@ -50,7 +50,7 @@ impl Exec {
         }
         let stage = self.run.stage(loaded.machine.step())?;
         let mut source = self.run.source(&stage)?;
-        let mut ran = self.run.run(loaded, stage, &mut source);
+        let mut ran = self.run.manner().run(loaded, stage, &mut source);
         let problem = ran.verdict.is_ok().then(|| source.shutdown()).flatten();
         let summary = ran.tell(self.run.quiet.quiet, problem.as_deref(), "");
         if let (Some(summary), true) = (summary, self.run.json) {
@@ -85,7 +85,7 @@ impl Exec {
         let store = RecordingStore::of(&self.program, recording);
         let mut source = Source::local(Box::new(store));
         let stage = self.run.stage(step)?;
-        let mut ran = self.run.run(loaded, stage, &mut source);
+        let mut ran = self.run.manner().run(loaded, stage, &mut source);
         let code = match ran.verdict {
             Ok(code) => code,
             Err(failure) => return Err(explain(failure, &end)),

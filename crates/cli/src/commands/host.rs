@@ -3,7 +3,6 @@
 //! Flags, aliases, environment and stores are kona-host's, so whoever starts that can start this.
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::str::FromStr;
@@ -12,14 +11,18 @@ use std::time::Duration;
 
 use clap::{ArgAction, ArgGroup, Args, Subcommand};
 use tribunal_host::serve::{ServeFailure, ServerPipes};
-use tribunal_host::store::{self, MemoryStore, Split, StoreFormat};
-use tribunal_host::{LocalHost, Patience, PreimageStore, Router, serve, serve_program};
+use tribunal_host::store::{self, MemoryStore, StoreFormat};
+use tribunal_host::{PreimageStore, serve, serve_program};
 use tribunal_keccak::Hash;
-use tribunal_optimism_host::{Boot, Fetcher, Nodes, Options};
-use tribunal_rpc::Policy;
+use tribunal_optimism_host::Boot;
 
 use crate::failure::{Failure, Result};
-use crate::nodes::{NodeArgs, Reporter, Talk, client, parse_hash};
+use crate::interrupt::Interrupt;
+use crate::native::judge;
+use crate::nodes::{NodeArgs, Reporter, Talk, parse_hash};
+use crate::op_host::{Answers, OpHost, read_config};
+use crate::output::print;
+use crate::progress::Progress;
 
 /// Answer an OP Stack program, as kona-host does: fetch what it asks for, and keep it.
 #[derive(Args, Debug)]
@@ -87,8 +90,9 @@ struct Single {
           value_parser = parse_format)]
     data_format: StoreFormat,
 
-    /// Run the program that is named after -- as a process of this machine, answer it, and leave
-    /// with its verdict: 0 the claim holds, 1 it is wrong, 2 or more: nothing was decided.
+    /// Run the program on this machine, and leave with its verdict: 0 the claim holds, 1 it is wrong,
+    /// 2 or more: nothing was decided. Ours, within this process; or that which is named after --, as
+    /// a process of its own.
     #[arg(long)]
     native: bool,
 
@@ -128,7 +132,7 @@ struct Single {
     #[arg(long, short)]
     quiet: bool,
 
-    /// The program that --native runs, and its arguments.
+    /// The program that --native runs in the place of ours, and its arguments.
     #[arg(last = true, value_name = "PROGRAM", conflicts_with = "server")]
     program: Vec<OsString>,
 }
@@ -160,12 +164,14 @@ impl Single {
                     None => Err(Failure::environment(format!("the program ended with {status}"))),
                 }
             }
-            None if self.native => Err(Failure::input("there is no program to run natively")
-                .detail("tribunal has no OP Stack program of its own yet")
-                .hint(
-                    "name one after --, a file that speaks over the descriptors 3 to 6; or run it \
-                     in the VM: tribunal exec PROGRAM -- tribunal host single … --server",
-                )),
+            None if self.native => {
+                let mut progress = Progress::new(self.quiet, 0);
+                reporter.step_around(progress.bar());
+                let judged = judge(&mut &host, &Interrupt::listen()?, &mut progress)?;
+                progress.finish();
+                print(&format!("{}\n", judged.decision))?;
+                Ok(judged.code())
+            }
             None => {
                 let pipes = ServerPipes::inherited().map_err(failed)?;
                 serve(&host, pipes).map_err(failed)?;
@@ -175,15 +181,10 @@ impl Single {
     }
 
     /// A store, and who follows hints.
-    fn host(&self, reporter: &Arc<Reporter>) -> Result<LocalHost<Split<Box<dyn PreimageStore>>>> {
-        let locals = MemoryStore::new();
-        for (key, data) in self.boot()?.preimages() {
-            locals.put(key, data)?;
-        }
-        let named = self.nodes.all().map(|(_, urls)| !urls.is_empty());
-        let rest: Box<dyn PreimageStore> = match &self.data_dir {
+    fn host(&self, reporter: &Arc<Reporter>) -> Result<OpHost> {
+        let kept: Box<dyn PreimageStore> = match &self.data_dir {
             Some(directory) => store::create(directory, self.data_format)?,
-            None if named == [true; 3] => Box::new(MemoryStore::new()),
+            None if self.nodes.are_named()? => Box::new(MemoryStore::new()),
             None => {
                 return Err(Failure::input("there is neither a data directory nor all the nodes")
                     .hint(
@@ -192,74 +193,30 @@ impl Single {
                     ));
             }
         };
-        let mut router = Router::new().with_patience(Patience {
-            deadline: Duration::from_secs(self.deadline),
-            ..Patience::default()
-        });
-        if named.contains(&true) {
-            let lacking: Vec<&str> = self
-                .nodes
-                .all()
-                .into_iter()
-                .filter(|(_, urls)| urls.is_empty())
-                .map(|(flag, _)| flag)
-                .collect();
-            if !lacking.is_empty() {
-                let message = format!("there are nodes, but not all: {}", lacking.join(", "));
-                return Err(Failure::input(message)
-                    .hint("give all three, or none to use only what is in the data directory"));
-            }
-            self.fetcher(reporter)?.register(&mut router);
-        }
-        let events = Arc::clone(reporter);
-        let router = router.with_log(move |event| events.event(event));
-        Ok(LocalHost::with_router(Split { locals, rest }, router))
-    }
-
-    fn fetcher(&self, reporter: &Arc<Reporter>) -> Result<Fetcher> {
-        let [l1, beacon, l2] = self.nodes.all().map(|(flag, urls)| {
-            let reporter = Arc::clone(reporter);
-            let client = client(flag, urls, Policy::default());
-            client.map(|client| client.watched(move |notice| reporter.notice(notice)))
-        });
-        let nodes = Nodes { l1: l1?, beacon: beacon?, l2: l2? };
-        Ok(Fetcher::new(
-            nodes,
-            Options {
-                agreed_l2_head: self.agreed_l2_head_hash,
-                claimed_l2_block: self.claimed_l2_block_number,
-                l2_chain_id: self.l2_chain_id,
-                payload_witness: self.enable_experimental_witness_endpoint,
-            },
-        ))
-    }
-
-    fn boot(&self) -> Result<Boot> {
-        let config = |path: &Option<PathBuf>| -> Result<Option<Vec<u8>>> {
-            let Some(path) = path else { return Ok(None) };
-            let text = fs::read(path).map_err(|error| Failure::reading(path, &error))?;
-            match serde_json::from_slice::<serde_json::Value>(&text) {
-                Ok(_) => Ok(Some(text)),
-                Err(error) => {
-                    let path = path.display();
-                    Err(Failure::input(format!("{path} is no configuration: {error}")))
-                }
-            }
-        };
-        Ok(Boot {
+        let boot = Boot {
             l1_head: self.l1_head,
             agreed_l2_head: self.agreed_l2_head_hash,
             agreed_l2_output: self.agreed_l2_output_root,
             claimed_l2_output: self.claimed_l2_output_root,
             claimed_l2_block: self.claimed_l2_block_number,
             l2_chain_id: self.l2_chain_id,
-            rollup_config: config(&self.rollup_config_path)?,
-            l1_config: config(&self.l1_config_path)?,
-        })
+            rollup_config: read_config(self.rollup_config_path.as_deref())?,
+            l1_config: read_config(self.l1_config_path.as_deref())?,
+        };
+        Answers {
+            boot: &boot,
+            kept,
+            nodes: &self.nodes,
+            payload_witness: self.enable_experimental_witness_endpoint,
+            deadline: Duration::from_secs(self.deadline),
+            cancel: None,
+            reporter,
+        }
+        .host()
     }
 }
 
-fn parse_format(text: &str) -> std::result::Result<StoreFormat, String> {
+pub(crate) fn parse_format(text: &str) -> std::result::Result<StoreFormat, String> {
     match text {
         "rocksdb" | "pebble" => Err(format!("{text} is not written here; directory is, and file")),
         text => StoreFormat::from_str(text).map_err(|error| error.to_string()),

@@ -6,17 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use tribunal_host::recording::Beginning;
-use tribunal_host::{Recorder, RecordingWriter};
 use tribunal_machine::Machine as _;
-use tribunal_mips64::Mips64;
 
 use crate::failure::{Failure, Result};
 use crate::input::{Artefact, Loaded, load, ready};
 use crate::output::{Destination, print_json};
-use crate::running::{RunArgs, Summary};
+use crate::running::{Recorded as Taken, RunArgs, Summary};
 use crate::units::{Bytes, Count};
-use crate::world::Source;
 
 use block::BlockArgs;
 
@@ -68,28 +64,14 @@ impl Record {
         if *json && destination == Destination::Stdout {
             return Err(Failure::input("--json and --out - would both write to standard output"));
         }
-        let mut loaded = self.load()?;
-        let beginning = Beginning {
-            machine: <Mips64>::NAME.into(),
-            prestate: loaded.machine.state_hash(),
-            step: loaded.machine.step(),
-        };
-        let mut writer = RecordingWriter::begin(Vec::new(), &beginning).map_err(unwritten)?;
-        if !self.without_program {
-            let mut state = Vec::new();
-            loaded.machine.write_state(&mut state).map_err(unwritten)?;
-            writer.program(&state).map_err(unwritten)?;
-        }
-        let stage = self.run.stage(beginning.step)?;
+        let loaded = self.load()?;
+        let stage = self.run.stage(loaded.machine.step())?;
         let source = match self.block.number() {
             Some(number) => self.block.source(number, &self.run, &stage)?,
             None => self.run.source(&stage)?,
         };
-        let mut source = Source::Recorded(Box::new(Recorder::new(source, writer)));
-        let mut ran = self.run.run(loaded, stage, &mut source);
-        let Source::Recorded(recorder) = source else { unreachable!("it was made above") };
-        let (hints, preimages) = recorder.counts();
-        let (source, bytes) = recorder.end(&ran.end).map_err(unwritten)?;
+        let recorded = self.run.manner().record(loaded, !self.without_program, stage, source)?;
+        let Taken { mut ran, source, hints, preimages, bytes } = recorded;
         destination.write(|sink| sink.write_all(&bytes))?;
         let problem = ran.verdict.is_ok().then(|| source.shutdown()).flatten();
         let name = match &destination {
@@ -126,8 +108,4 @@ impl Record {
             None => ready(Artefact::Elf(block::program()?), Path::new("op-block"), meta, limit),
         }
     }
-}
-
-fn unwritten(error: std::io::Error) -> Failure {
-    Failure::environment(format!("cannot write the recording: {error}"))
 }
