@@ -161,6 +161,54 @@ fn a_thread_bomb() {
     assert_eq!(agree("a thread bomb", &before(CODE, &words), 200_000), 200_000);
 }
 
+/// Words stored through one base on both sides of a page end, beside a load that is wider than both
+/// together reach: the page behind the end was not there, or not changed, or watched before.
+#[test]
+fn stores_on_both_sides_of_a_page_end() {
+    const BASE: u32 = 20;
+    let access = tribunal_conformance::assemble::immediate;
+    let (sh, sb) = (|offset: i16| access(0x29, BASE, 3, offset as u16), |offset: i16| {
+        access(0x28, BASE, 3, offset as u16)
+    });
+    let pairs = [
+        [sw(3, 4, BASE), sw(3, 8, BASE)],
+        [sw(3, 8, BASE), sw(3, 4, BASE)],
+        [sh(6), sh(8)],
+        [sb(7), sb(8)],
+        [sb(7), sh(8)],
+        [sh(4), sw(3, 8, BASE)],
+    ];
+    for (number, pair) in pairs.into_iter().enumerate() {
+        let mut words = load_value(BASE, 0x100_0ff8);
+        words.extend(load_value(COUNT, 1000));
+        // The page of the base is known to have changed; the next one is new.
+        words.extend([sd(COUNT, -16, BASE), tribunal_conformance::assemble::ld(4, 0, BASE)]);
+        words.extend([daddiu(3, 3, 0x2345), pair[0], pair[1]]);
+        words.extend([daddiu(COUNT, COUNT, -1), daddiu(BASE, BASE, 0x4000)]);
+        words.extend([bne(COUNT, ZERO, -8), daddiu(BASE, BASE, -0x2000)]);
+        // Once more over the same pages, and the word behind the end is reserved.
+        words.extend(load_value(BASE, 0x100_0ff8));
+        words.extend(load_value(COUNT, 1000));
+        words.extend([sd(COUNT, -16, BASE), access(0x34, BASE, 5, 8)]);
+        words.extend([beq(ZERO, ZERO, 1), NOP]);
+        words.extend([tribunal_conformance::assemble::ld(4, 0, BASE), pair[0], pair[1]]);
+        words.extend([beq(ZERO, ZERO, 1), NOP, ori(5, ZERO, 77), access(0x3c, BASE, 5, 8)]);
+        words.extend([special(0x2d, 6, 5, 6, 0), daddiu(COUNT, COUNT, -1)]);
+        words.extend([bne(COUNT, ZERO, -15), daddiu(BASE, BASE, 0x2000)]);
+        words.extend([beq(ZERO, ZERO, -1), NOP]);
+        let state = before(CODE, &words);
+        agree(&format!("stores over a page end, {number}"), &state, 40_000);
+        // Hashes on the way, from which on every page counts as unchanged.
+        let (mut reference, mut compiled) = (Mips64::new(state.clone()), compiler(state));
+        for until in (0..40_000).step_by(977) {
+            let host = &mut RecordingHost::default();
+            reference.run(until, StopOn::Nothing, host).unwrap();
+            compiled.run(until, StopOn::Nothing, host).unwrap();
+            assert_eq!(compiled.state_hash(), reference.state_hash(), "{number}, step {until}");
+        }
+    }
+}
+
 /// Nothing happens on the way.
 struct Quiet;
 

@@ -91,6 +91,36 @@ fn runs_from(base: u64, words: &[u32], registers: &[(usize, u64)]) {
     }
 }
 
+/// Addresses that no instruction has are none of the program either, however odd.
+#[test]
+fn a_jump_to_no_instruction_is_a_fault_where_the_reference_has_it() {
+    for target in [0, 1, 2, 3, 4, 5, 0x4001, 0x4004, u64::MAX] {
+        let words = [
+            0x6529_ffff, // daddiu r9, r9, -1
+            0x00a9_200a, // movz r4, r5, r9
+            0x0080_0008, // jr r4
+            0x0000_0000, // nop
+        ];
+        // Where others do not come by in the tables of an engine.
+        let base = BASE + 0x40;
+        let mut state = State::new(base);
+        let bytes: Vec<u8> = words.iter().flat_map(|word: &u32| word.to_be_bytes()).collect();
+        state.memory.write(base, &bytes);
+        let registers = &mut state.left.top_mut().unwrap().registers;
+        (registers[4], registers[5], registers[9]) = (base, target, 200);
+        let mut engine = portable(state.clone(), PortableOptions::default());
+        let mut reference = Mips64::new(state);
+        let mut host = RecordingHost::default();
+        let expected = reference.run(5000, StopOn::Nothing, &mut host);
+        let fault = engine.run(5000, StopOn::Nothing, &mut host);
+        let text = |outcome: Result<_, tribunal_machine::Fault>| {
+            outcome.map_err(|fault| fault.to_string()).map(|_| ())
+        };
+        assert_eq!(text(fault), text(expected), "{target:#x}");
+        assert_eq!(engine.witness(), reference.witness(), "{target:#x}");
+    }
+}
+
 #[test]
 fn code_that_a_store_changes_is_decoded_anew() {
     // Each turn adds 1 to what the instruction at 0x14 adds to r10, and r10 to r11.

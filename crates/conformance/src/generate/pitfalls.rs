@@ -160,7 +160,8 @@ impl Author<'_> {
             13 => self.jump(),
             14 | 15 => self.rewrite(),
             16 | 17 => self.atomic(),
-            18 => self.call(),
+            18 if self.random.once_in(2) => self.call(),
+            18 => self.straddle(),
             _ => self.rarity(),
         }
     }
@@ -215,14 +216,19 @@ impl Author<'_> {
         if base == CHANGED {
             self.words.push(ld(base, place as i16 * 8, TABLE));
         }
-        // Every displacement as aligned as can be, as compilers have it, or not at all.
-        let aligned = !self.random.once_in(3);
+        // Every displacement as aligned as the access asks for, as compilers have it, as aligned as
+        // can be, or not at all.
+        let alignment = self.random.below(3);
         let mut moved = false;
         for _ in 0..1 + self.random.below(9) {
             let style = if self.random.once_in(8) { self.random.below(7) } else { style };
             let offset = self.displacement(from, style);
-            let offset = if aligned { offset & !7 } else { offset };
             let opcode = self.random.pick(&ACCESSES);
+            let offset = match alignment {
+                0 => offset & !(width(opcode) - 1),
+                1 => offset & !7,
+                _ => offset,
+            };
             let register = scratch(self.random);
             self.words.push(immediate(opcode, base, register, offset as u16));
             match self.random.below(12) {
@@ -245,6 +251,36 @@ impl Author<'_> {
         }
     }
 
+    /// Narrow stores on both sides of a page end, closer together than the widest access through the
+    /// same base is wide. What else writes to the first of the pages does so through another.
+    fn straddle(&mut self) {
+        let place = self.random.index(POINTERS.len());
+        let (base, from) = (POINTERS[place], self.pointers[place]);
+        let end = (PAGE_SIZE as u64 - from % PAGE_SIZE as u64) as i16 & !7;
+        let random = &mut *self.random;
+        let end = end + random.pick(&[0, 0, -4096, 4096]);
+        if base == CHANGED {
+            self.words.push(ld(base, place as i16 * 8, TABLE));
+        }
+        if random.once_in(2) {
+            self.words.extend([ori(PLACE, base, 0), sd(2, end.wrapping_sub(24), PLACE)]);
+        }
+        let (load, wide) = random.pick(&[(0x37, 8), (0x37, 8), (0x23, 4), (0x27, 4)]);
+        let stores = [(0x2b, 4), (0x29, 2), (0x28, 1)];
+        let stores = if wide == 8 { &stores[..] } else { &stores[1..] };
+        let side = if random.once_in(2) { end } else { end.wrapping_sub(wide) };
+        let (before, after) = (random.pick(stores), random.pick(stores));
+        let mut pair = [
+            immediate(before.0, base, scratch(random), end.wrapping_sub(before.1) as u16),
+            immediate(after.0, base, scratch(random), end as u16),
+        ];
+        if random.once_in(2) {
+            pair.reverse();
+        }
+        self.words.push(immediate(load, base, scratch(random), side as u16));
+        self.words.extend(pair);
+    }
+
     /// One instruction for a delay slot, or for anywhere else.
     fn single(&mut self) -> u32 {
         let place = self.random.index(POINTERS.len());
@@ -253,7 +289,12 @@ impl Author<'_> {
         let random = &mut *self.random;
         let target = scratch(random);
         match random.below(16) {
-            0..4 => immediate(random.pick(&ACCESSES), POINTERS[place], target, offset as u16),
+            0..4 => {
+                let opcode = random.pick(&ACCESSES);
+                let offset =
+                    if random.once_in(2) { offset & !(width(opcode) - 1) } else { offset };
+                immediate(opcode, POINTERS[place], target, offset as u16)
+            }
             4 => NOP,
             5 => immediate(random.pick(&ATOMICS), POINTERS[place], target, 8),
             6 => special(random.pick(&[0x10, 0x11, 0x12, 0x13, 0x18, 0x1d]), target, 3, 2, 0),
@@ -337,6 +378,7 @@ impl Author<'_> {
                     0 => target + self.random.below(4),
                     1 => target | 1 << 63,
                     2 => target ^ 1 << 29,
+                    3 => self.random.below(8),
                     _ => target,
                 };
                 self.words.extend(load_value(PLACE, target));
@@ -439,6 +481,16 @@ impl Author<'_> {
             }
             _ => self.calculation(),
         }
+    }
+}
+
+/// Bytes that a load or store accesses; 1 for those to which any address is as good as another.
+fn width(opcode: u32) -> i16 {
+    match opcode {
+        0x37 | 0x3f => 8,
+        0x23 | 0x27 | 0x2b => 4,
+        0x21 | 0x25 | 0x29 => 2,
+        _ => 1,
     }
 }
 

@@ -38,8 +38,11 @@ struct Body {
     places: Box<[[Place; 2]]>,
 }
 
-/// Not an address of an instruction.
-const NOWHERE: (u64, u32) = (1, 0);
+/// What is at a place of `recent` before anything is: an address that is never looked for there.
+/// Guests jump to whatever they like, so none is safe at every place.
+const fn nothing(place: usize) -> (u64, u32) {
+    (if place == 0 { 4 } else { 0 }, 0)
+}
 
 impl Default for Blocks {
     fn default() -> Self {
@@ -47,7 +50,7 @@ impl Default for Blocks {
             heads: Vec::new(),
             bodies: Vec::new(),
             numbers: HashMap::new(),
-            recent: Box::new([NOWHERE; RECENT]),
+            recent: Box::new(std::array::from_fn(nothing)),
             entries: 0,
         }
     }

@@ -211,9 +211,10 @@ impl Translator<'_> {
             ; jnz =>from
         );
         let Some((low, high)) = stores else { return };
-        // A span of at most a page lies in the pages of its first and its last byte. An aligned word
-        // lies in one.
-        let ends = if high - low < bytes { vec![low] } else { vec![low, high] };
+        // A span of at most a page lies in the pages of its first and its last byte. Offsets are from
+        // an aligned base, so what lies in one aligned word lies in one page.
+        let one_word = low.div_euclid(bytes) == high.div_euclid(bytes);
+        let ends = if one_word { vec![low] } else { vec![low, high] };
         for offset in ends {
             self.add_to(RCX, base, ahead + offset);
             dynasm!(self.code ; .arch x64
