@@ -46,6 +46,43 @@ pub struct Compiler {
     /// Compiled code counts its steps: see [`Compiler::recompile`].
     counted: bool,
     options: Options,
+    tables: Tables,
+}
+
+/// Looks now and then how much the kernel keeps of memory that the guest only reads.
+#[derive(Default)]
+struct Tables {
+    /// How often the engine has run since somebody looked.
+    runs: u32,
+    /// Kilobytes that were there when all that could be was forgotten.
+    base: u64,
+}
+
+impl Tables {
+    /// A few hundredths of a second, mostly.
+    const RUNS: u32 = 64;
+    /// As much may come to be until the next time.
+    const MOST: u64 = 256 << 10;
+
+    fn are_large(&mut self) -> bool {
+        self.runs += 1;
+        if self.runs < Self::RUNS {
+            return false;
+        }
+        self.runs = 0;
+        Self::kilobytes().is_some_and(|kilobytes| kilobytes > self.base + Self::MOST)
+    }
+
+    fn forgotten(&mut self) {
+        self.base = Self::kilobytes().unwrap_or_default();
+    }
+
+    /// Of this process, if the kernel says.
+    fn kilobytes() -> Option<u64> {
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmPTE:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse().ok()
+    }
 }
 
 /// What compiled code can reach when it calls back.
@@ -274,6 +311,7 @@ impl Room {
             careful: false,
             counted: true,
             options,
+            tables: Tables::default(),
         })
     }
 }
@@ -430,6 +468,10 @@ impl Machine for Compiler {
     }
 
     fn run(&mut self, until: u64, stop: StopOn, host: &mut dyn Host) -> Result<Pause, Fault> {
+        if self.tables.are_large() {
+            self.core.machine.state_mut().memory.storage_mut().forget_reads();
+            self.tables.forgotten();
+        }
         turns::run(self, until, stop, host)
     }
 

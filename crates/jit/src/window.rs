@@ -27,7 +27,10 @@
 //! around: in the same word, so in the same piece. Bytes leave and enter in the guest's order.
 //!
 //! Pages are reserved, not allocated: the kernel hands one out when it is first written to, and
-//! reads zeroes until then, as the machine wants it. There is no fault to handle.
+//! reads zeroes until then, as the machine wants it. There is no fault to handle. What the kernel
+//! needs to know of pages that are only read, a page of tables for each 2 MiB, is given back when it
+//! has become much ([`Window::forget_reads`]). Huge pages are not wanted: a guest that writes one word
+//! in every 2 MiB must not take all of them.
 
 #![expect(unsafe_code, reason = "maps guest memory and reads it by address; see above")]
 
@@ -57,6 +60,9 @@ pub(crate) const DELTAS_BYTES: usize = PAGE_SIZE;
 /// One byte for each page below 2^47, and for the margin of the last segment.
 const MARKS_BYTES: usize = (1 << 35) + PAGE_SIZE;
 
+/// What one page of the kernel's tables describes.
+const TABLE_REACH: u64 = 2 << 20;
+
 /// A piece of this process's address space, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Mapping {
@@ -72,7 +78,32 @@ impl Mapping {
         // SAFETY: an anonymous mapping at a place of the kernel's choice touches nothing that exists.
         let start = unsafe { mmap_anonymous(ptr::null_mut(), bytes, protection, flags)? };
         let start = NonNull::new(start).ok_or(rustix::io::Errno::NOMEM)?;
-        Ok(Self { start, bytes })
+        let mapping = Self { start, bytes };
+        mapping.refuse_huge_pages(0, bytes);
+        Ok(mapping)
+    }
+
+    /// A kernel without huge pages refuses this, and need not be told.
+    fn refuse_huge_pages(&self, offset: usize, bytes: usize) {
+        debug_assert!(offset + bytes <= self.bytes);
+        // SAFETY: the range lies in this mapping; nothing that can be read there changes.
+        let _ = unsafe {
+            madvise(self.start().wrapping_add(offset).cast(), bytes, Advice::LinuxNoHugepage)
+        };
+    }
+
+    /// Makes zeroes of a range that holds nothing else, so that the kernel forgets what it knows of it.
+    fn renew(&mut self, offset: usize, bytes: usize) {
+        assert!(offset + bytes <= self.bytes);
+        let start = self.start().wrapping_add(offset).cast();
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | MapFlags::FIXED;
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: the range lies in this mapping, asserted above, and nothing refers to it: it is
+        // borrowed exclusively. It reads as zeroes before and after.
+        let renewed = unsafe { mmap_anonymous(start, bytes, protection, flags) };
+        // There may be nothing in its place now, where compiled code is sure to find something.
+        renewed.expect("the kernel reserves again what was reserved");
+        self.refuse_huge_pages(offset, bytes);
     }
 
     fn start(&self) -> *mut u8 {
@@ -95,8 +126,8 @@ pub(crate) struct Window {
     /// The deltas, the table of compiled blocks, then for each page: 1 if it may be written without
     /// further ado. That is so when it is in `changed` already and nobody watches it.
     marks: Mapping,
-    /// What the deltas lead to.
-    pieces: Vec<Mapping>,
+    /// What the deltas lead to, with their segments.
+    pieces: Vec<(usize, Mapping)>,
     deltas: [u64; SEGMENTS],
     /// Segments that get no piece any more, one bit each.
     without: u64,
@@ -170,7 +201,7 @@ impl Window {
         let entry = self.marks.start().cast::<u64>().wrapping_add(segment);
         // SAFETY: the first page of the marks' mapping has a place for each segment.
         unsafe { entry.write(delta) };
-        self.pieces.push(piece);
+        self.pieces.push((segment, piece));
         Ok(())
     }
 
@@ -204,6 +235,26 @@ impl Window {
         if cleared.is_err() {
             // SAFETY: as above.
             unsafe { ptr::write_bytes(table, 0, TABLE_BYTES) };
+        }
+    }
+
+    /// Lets the kernel forget what it knows of memory that was read and never written to.
+    pub(crate) fn forget_reads(&mut self) {
+        for (segment, piece) in &mut self.pieces {
+            let start = (*segment as u64) << SEGMENT_BITS;
+            let end = start + piece.bytes as u64;
+            let pages = start / PAGE_SIZE as u64..end.div_ceil(PAGE_SIZE as u64);
+            let mut unwritten = start;
+            let written = self.slots.range(pages).map(|(index, _)| index * PAGE_SIZE as u64);
+            for page in written.chain([end]) {
+                // Whole tables only: of others, the kernel keeps the page all the same.
+                let from = unwritten.next_multiple_of(TABLE_REACH);
+                let to = page / TABLE_REACH * TABLE_REACH;
+                if from < to {
+                    piece.renew((from - start) as usize, (to - from) as usize);
+                }
+                unwritten = page + PAGE_SIZE as u64;
+            }
         }
     }
 
@@ -526,6 +577,29 @@ mod tests {
                 assert_eq!(window.root(), pages.root(), "round {round}");
                 assert_eq!(window.proof(round as u64 * 32), pages.proof(round as u64 * 32));
             }
+        }
+    }
+
+    #[test]
+    fn what_was_read_is_forgotten_and_what_was_written_stays() {
+        let heap = tribunal_mips64::HEAP_START;
+        let mut window = Memory::over(Window::new(&[0, 8]).unwrap());
+        let written = [0, 0x1f_f000, 0x20_0000, 0x5f_fff8, 0x80_0000, heap, SEGMENT_BYTES + 8];
+        for address in written {
+            window.set_word(address, address + 1);
+        }
+        let root = window.root();
+        for place in 0..4096 {
+            assert_eq!(window.word(0x1_0000_0008 + place * TABLE_REACH), 0);
+        }
+        for _ in 0..3 {
+            window.storage_mut().forget_reads();
+            for address in written {
+                assert_eq!(window.word(address), address + 1, "{address:#x}");
+            }
+            assert_eq!(window.word(0x1_0000_0008), 0);
+            assert_eq!(window.root(), root);
+            window.set_word(heap, heap + 1);
         }
     }
 
