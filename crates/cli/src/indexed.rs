@@ -1,6 +1,7 @@
 //! Answers for many steps of a run: from one run forward, or from an index of it.
 
 use std::num::NonZero;
+use std::sync::OnceLock;
 use std::thread::available_parallelism;
 
 use indicatif::ProgressBar;
@@ -31,6 +32,9 @@ pub(crate) struct Question<'a> {
     pub(crate) quiet: bool,
 }
 
+/// Engines at once: each reserves 6 TiB of address space or more, of the 128 that a process has.
+const MOST_ENGINES: usize = 16;
+
 /// Steps that are worth a thread of their own, and the way from the snapshot to them.
 const POINTS_PER_THREAD: u64 = 1024;
 
@@ -57,7 +61,12 @@ impl Question<'_> {
         let mut speaker = Speaker::new(progress.bar(), true);
         // Asked once, before threads ask for one each.
         let kind = self.machine.engines().available(speaker.unless(self.quiet));
-        let engine = |machine| Engine::new(kind, machine).0;
+        let slower = OnceLock::new();
+        let engine = |machine| {
+            let (engine, problem) = Engine::new(kind, machine);
+            problem.into_iter().for_each(|problem| drop(slower.set(problem)));
+            engine
+        };
         let bar = progress.bar();
         let outcome = Answering {
             question: self,
@@ -72,6 +81,11 @@ impl Question<'_> {
         .answer(machine);
         progress.finish();
         outcome?;
+        if let Some(problem) = slower.get()
+            && !self.quiet
+        {
+            speaker.warn(&format!("in part the portable engine ran, which is slower: {problem}"));
+        }
         if let Some(problem) = source.shutdown()
             && !self.quiet
         {
@@ -136,7 +150,7 @@ where
 
     /// Answers as far as the snapshots reach.
     fn replay(&mut self, index: &Index, start: &Mips64, complete: bool) -> Result<()> {
-        let threads = available_parallelism().map_or(1, NonZero::get);
+        let threads = available_parallelism().map_or(1, NonZero::get).min(MOST_ENGINES);
         let jobs = jobs(self.question.points, start.step(), index.steps(), complete, threads);
         let (question, interrupt, symbols) = (self.question, self.interrupt, self.symbols);
         let engine = &self.engine;
@@ -198,9 +212,15 @@ where
         };
         let outcome = outcome.map_err(|error| of_run(error, &machine, self.symbols));
         // Whatever ended the run: what it has come to is where it can be taken up again.
-        let finished = events.recorder.map_or(Ok(()), |recorder| recorder.finish(&machine));
+        let finished = events.recorder.map_or(Ok(true), |recorder| recorder.finish(&machine));
         outcome?;
-        Ok(finished?)
+        if !finished? && !self.question.quiet {
+            self.speaker.warn(
+                "the index holds nothing: a single snapshot would be larger than --index-size \
+                 allows; every question runs the program again",
+            );
+        }
+        Ok(())
     }
 }
 

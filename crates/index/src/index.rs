@@ -200,9 +200,13 @@ impl Index {
     /// # Errors
     /// If another process uses it.
     pub fn record(self, from: Option<&Rebuilt>, options: Options) -> Result<Recorder, IndexError> {
-        let Self { directory, identity, lock, .. } = self;
+        let Self { directory, identity, steps: seen, lock } = self;
         lock.unlock().map_err(IndexError::io("unlock", &directory))?;
         lock.try_lock().map_err(|error| refused(error, &directory))?;
+        // Between the two locks another process may have recorded.
+        if steps(&directory)? != seen {
+            return Err(IndexError::Busy { directory });
+        }
         let known = from.map_or(&[][..], |rebuilt| &rebuilt.pages);
         let store = Store::new(&directory, lock, &identity, known, options.max_bytes)?;
         let inputs = from.map(|rebuilt| rebuilt.inputs.clone()).unwrap_or_default();

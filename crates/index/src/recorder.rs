@@ -14,7 +14,7 @@ use crate::store::{Changed, Shell, Store};
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// The most bytes of all files together. While snapshots are dropped, half as much again may be
-    /// needed.
+    /// needed. If one snapshot needs more, there is none.
     pub max_bytes: u64,
     /// Steps between two snapshots, as long as none had to be dropped.
     pub spacing: u64,
@@ -49,9 +49,11 @@ pub struct Recorder {
 
 enum Work {
     Idle(Box<Store>),
-    Writing(JoinHandle<(Box<Store>, Result<u32, IndexError>)>),
+    Writing(JoinHandle<(Box<Store>, Result<bool, IndexError>)>),
     /// Nothing is written any more: something failed.
     Over,
+    /// Nothing is written any more: there is no room for a single snapshot.
+    Full,
 }
 
 impl Recorder {
@@ -93,35 +95,40 @@ impl Recorder {
         self.take(machine)
     }
 
-    /// Takes a last snapshot where `machine` stands, and waits until all is written.
+    /// Takes a last snapshot where `machine` stands, and waits until all is written. False if there was
+    /// no room for any.
     ///
     /// # Errors
     /// If something cannot be written.
-    pub fn finish<M: Machine>(mut self, machine: &M) -> Result<(), IndexError> {
+    pub fn finish<M: Machine>(mut self, machine: &M) -> Result<bool, IndexError> {
         self.wait()?;
         if let Work::Idle(store) = &self.work
             && store.last_step().is_none_or(|last| last < machine.step())
         {
             self.take(machine)?;
         }
-        self.wait()
+        self.wait()?;
+        Ok(!matches!(self.work, Work::Full))
     }
 
     fn take<M: Machine>(&mut self, machine: &M) -> Result<(), IndexError> {
         self.wait()?;
+        if matches!(self.work, Work::Full) {
+            return Ok(());
+        }
         let Work::Idle(mut store) = std::mem::replace(&mut self.work, Work::Over) else {
             return Ok(());
         };
         let started = Instant::now();
         let mut changed = Changed::new();
-        let mut failed = None;
+        let (mut failed, mut full) = (None, false);
         let mut splitter = Splitter::new(|index, data| {
             let mut visit = || {
                 if !store.holds(index, data)? {
                     changed.push((index, Box::new(*data)));
                 }
                 if changed.len() == PENDING_PAGES {
-                    store.put(&changed)?;
+                    full = full || !store.put(&changed)?;
                     changed.clear();
                 }
                 Ok(())
@@ -140,6 +147,12 @@ impl Recorder {
             }
             (None, Ok(())) => {}
         }
+        self.last = (Instant::now(), started.elapsed());
+        self.due = machine.step().saturating_add(self.spacing);
+        if full {
+            self.work = Work::Full;
+            return Ok(());
+        }
         let shell = Shell {
             step: machine.step(),
             exit_code: machine.exit_code(),
@@ -147,11 +160,9 @@ impl Recorder {
             inputs: self.notes.get().clone(),
         };
         self.work = Work::Writing(std::thread::spawn(move || {
-            let added = store.put(&changed).and_then(|()| store.add(shell));
+            let added = store.put(&changed).and_then(|fits| Ok(fits && store.add(shell)?));
             (store, added)
         }));
-        self.last = (Instant::now(), started.elapsed());
-        self.due = machine.step().saturating_add(self.spacing);
         Ok(())
     }
 
@@ -159,12 +170,13 @@ impl Recorder {
     fn wait(&mut self) -> Result<(), IndexError> {
         match std::mem::replace(&mut self.work, Work::Over) {
             Work::Writing(thread) => {
-                let (store, added) =
+                let (mut store, added) =
                     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                for _ in 0..added? {
+                let added = added?;
+                for _ in 0..store.take_halvings() {
                     self.spacing = self.spacing.saturating_mul(2);
                 }
-                self.work = Work::Idle(store);
+                self.work = if added { Work::Idle(store) } else { Work::Full };
             }
             other => self.work = other,
         }

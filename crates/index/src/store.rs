@@ -40,6 +40,8 @@ pub(crate) struct Store {
     /// Bytes of all files that are closed.
     bytes: u64,
     limit: u64,
+    /// How often half of the snapshots had to go since somebody asked.
+    halvings: u32,
 }
 
 /// Which files of pages are worth writing anew.
@@ -84,6 +86,7 @@ impl Store {
             steps: BTreeSet::new(),
             bytes: 0,
             limit,
+            halvings: 0,
         };
         for file in files(directory)? {
             store.bytes += file.bytes;
@@ -116,10 +119,16 @@ impl Store {
         }
     }
 
-    /// Keeps pages: they are what their indices stand for from now on.
-    pub(crate) fn put(&mut self, pages: &Changed) -> Result<(), IndexError> {
+    /// Keeps pages: they are what their indices stand for from now on. False if there is no room for
+    /// them, whatever else goes: then nothing is in the index any more.
+    pub(crate) fn put(&mut self, pages: &Changed) -> Result<bool, IndexError> {
         let data: Vec<&PageData> = pages.iter().map(|(_, data)| &**data).collect();
-        for ((index, data), root) in pages.iter().zip(page_roots(&data)) {
+        let roots = page_roots(&data);
+        let new = roots.iter().filter(|root| !self.by_root.contains_key(*root)).count();
+        if !self.make_room((new * RECORD_BYTES) as u64)? {
+            return Ok(false);
+        }
+        for ((index, data), root) in pages.iter().zip(roots) {
             let place = match self.by_root.get(&root) {
                 Some(place) => *place,
                 None => self.append(&root, data)?,
@@ -127,7 +136,8 @@ impl Store {
             self.known.insert(*index, (place, root));
         }
         // Whoever compares with these pages reads the file.
-        self.writer.as_mut().map_or(Ok(()), PackWriter::flush)
+        self.writer.as_mut().map_or(Ok(()), PackWriter::flush)?;
+        Ok(true)
     }
 
     fn append(&mut self, root: &Hash, data: &PageData) -> Result<Place, IndexError> {
@@ -156,9 +166,8 @@ impl Store {
         Ok(())
     }
 
-    /// Adds a snapshot of the pages that are known and `shell`. Returns how often half of the
-    /// snapshots had to go for it.
-    pub(crate) fn add(&mut self, shell: Shell) -> Result<u32, IndexError> {
+    /// Adds a snapshot of the pages that are known and `shell`. False as for [`Store::put`].
+    pub(crate) fn add(&mut self, shell: Shell) -> Result<bool, IndexError> {
         let mut sum = PagesSum::default();
         for (index, (_, root)) in &self.known {
             sum.add(*index, root);
@@ -175,17 +184,40 @@ impl Store {
         };
         self.bytes += snapshot.save(&self.directory)?;
         self.steps.insert(step);
-        let mut halvings = 0;
-        while !self.steps.is_empty()
-            && (self.size() > self.limit || self.steps.len() > MOST_SNAPSHOTS)
-        {
+        let fits = self.make_room(0)?;
+        if fits && self.steps.is_empty() {
+            self.give_up()?;
+        }
+        Ok(!self.steps.is_empty())
+    }
+
+    /// How often half of the snapshots had to go since the last call.
+    pub(crate) fn take_halvings(&mut self) -> u32 {
+        std::mem::take(&mut self.halvings)
+    }
+
+    /// Drops snapshots until there is room for so many bytes more. False if there never is.
+    fn make_room(&mut self, bytes: u64) -> Result<bool, IndexError> {
+        let lacks = |store: &Self| store.size().saturating_add(bytes) > store.limit;
+        while lacks(self) || self.steps.len() > MOST_SNAPSHOTS {
+            if self.steps.is_empty() {
+                self.give_up()?;
+                return Ok(false);
+            }
             self.thin()?;
-            if self.size() > self.limit {
+            if lacks(self) {
                 self.compact(Sparse::AnyUnneeded)?;
             }
-            halvings += 1;
+            self.halvings += 1;
         }
-        Ok(halvings)
+        Ok(true)
+    }
+
+    /// Deletes the pages that no snapshot needs: there will not be one.
+    fn give_up(&mut self) -> Result<(), IndexError> {
+        self.known.clear();
+        self.by_root.clear();
+        self.compact(Sparse::AnyUnneeded)
     }
 
     fn size(&self) -> u64 {
@@ -213,6 +245,10 @@ impl Store {
     fn compact(&mut self, sparse: Sparse) -> Result<(), IndexError> {
         self.close_pack()?;
         let mut needed: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+        // Those of a snapshot that is being made.
+        for (place, _) in self.known.values() {
+            needed.entry(place.pack).or_default().insert(place.slot);
+        }
         for &step in &self.steps {
             for (_, place) in Snapshot::load(&self.directory, &self.prestate, step)?.pages() {
                 needed.entry(place.pack).or_default().insert(place.slot);
