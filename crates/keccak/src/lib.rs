@@ -3,8 +3,8 @@
 //! Knows the permutation and how to pad. Knows nothing of memory layout or of trees: callers hand
 //! over nodes, and how many are hashed at a time is this crate's business.
 //!
-//! With the feature `std`, nodes are hashed with the vector instructions that the processor turns
-//! out to have; without it, or elsewhere than on x86-64 and aarch64, one by one.
+//! With the feature `std` the instructions are those that the processor turns out to have: on x86-64
+//! and aarch64 for many nodes, on x86-64 for one message too.
 #![no_std]
 
 #[cfg(feature = "std")]
@@ -23,10 +23,12 @@ mod x86;
 
 pub use nodes::NodeHasher;
 use permutation::State;
-#[cfg(not(target_os = "none"))]
+#[cfg(all(not(target_os = "none"), not(all(feature = "std", target_arch = "x86_64"))))]
 use permutation::permute;
 #[cfg(target_os = "none")]
 use rows::permute;
+#[cfg(all(feature = "std", target_arch = "x86_64"))]
+use x86::permute;
 
 /// A keccak256 digest.
 pub type Hash = [u8; 32];

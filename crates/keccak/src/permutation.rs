@@ -122,8 +122,9 @@ macro_rules! permuted {
 #[cfg(all(feature = "std", any(target_arch = "aarch64", target_arch = "x86_64")))]
 pub(crate) use permuted;
 
-/// The permutation of one state, on any processor.
+/// The permutation of one state, on any processor, and with what the caller was compiled for.
 #[cfg(any(not(target_os = "none"), test))]
+#[inline(always)]
 pub(crate) fn permute(state: &mut State) {
     fn xor(a: u64, b: u64) -> u64 {
         a ^ b

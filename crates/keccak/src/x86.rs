@@ -1,4 +1,8 @@
-//! Many nodes at once on x86-64: four with AVX2, eight with AVX-512.
+//! Keccak on x86-64: many nodes at once, four with AVX2 and eight with AVX-512, and one state with
+//! AVX-512VL or BMI.
+//!
+//! One state has no use for the width of a vector. But there are 32 vectors, so that its 25 lanes stay
+//! in registers, and χ is one instruction a lane.
 //!
 //! A function compiled for instructions that the processor lacks must not be called; each is called
 //! in one place, where the processor was found to have them. That, and taking a vector
@@ -6,6 +10,7 @@
 
 #![allow(unsafe_code, reason = "vector instructions; see above")]
 
+use crate::permutation::{self, State};
 use crate::vectors::{WORTH_A_VECTOR, hash_groups};
 use crate::{Hash, Node, NodeHasher};
 
@@ -27,6 +32,19 @@ pub(crate) fn hash_front(nodes: &[Node], hashes: &mut [Hash]) -> usize {
     }
 }
 
+/// The permutation of one state.
+pub(crate) fn permute(state: &mut State) {
+    if std::is_x86_feature_detected!("avx512vl") {
+        // SAFETY: the processor has AVX-512VL, and with it AVX-512F.
+        unsafe { avx512vl::permute(state) }
+    } else if std::is_x86_feature_detected!("bmi1") && std::is_x86_feature_detected!("bmi2") {
+        // SAFETY: the processor has BMI1 and BMI2.
+        unsafe { bmi::permute(state) }
+    } else {
+        permutation::permute(state);
+    }
+}
+
 /// The best that the processor has.
 pub(crate) fn node_hasher() -> NodeHasher {
     if std::is_x86_feature_detected!("avx512f") {
@@ -38,6 +56,72 @@ pub(crate) fn node_hasher() -> NodeHasher {
     }
 }
 
+mod avx512vl {
+    use std::arch::x86_64::{
+        __m128i, _mm_cvtsi64_si128, _mm_cvtsi128_si64, _mm_rol_epi64, _mm_ternarylogic_epi64,
+        _mm_xor_si128,
+    };
+
+    use super::avx512::{CHI, XOR};
+    use crate::permutation::{State, permuted};
+
+    /// The permutation, each lane in the lower half of a vector of its own.
+    #[target_feature(enable = "avx512vl")]
+    pub(super) fn permute(state: &mut State) {
+        let vectors = permuted!(state.map(|lane| splat(lane)));
+        for (lane, vector) in state.iter_mut().zip(vectors) {
+            *lane = _mm_cvtsi128_si64(vector).cast_unsigned();
+        }
+    }
+
+    #[target_feature(enable = "avx512vl")]
+    #[inline]
+    fn splat(lane: u64) -> __m128i {
+        _mm_cvtsi64_si128(lane.cast_signed())
+    }
+
+    #[target_feature(enable = "avx512vl")]
+    #[inline]
+    fn xor(a: __m128i, b: __m128i) -> __m128i {
+        _mm_xor_si128(a, b)
+    }
+
+    #[target_feature(enable = "avx512vl")]
+    #[inline]
+    fn xor5(a: __m128i, b: __m128i, c: __m128i, d: __m128i, e: __m128i) -> __m128i {
+        _mm_ternarylogic_epi64::<XOR>(_mm_ternarylogic_epi64::<XOR>(a, b, c), d, e)
+    }
+
+    #[target_feature(enable = "avx512vl")]
+    #[inline]
+    fn xor_rolled(a: __m128i, b: __m128i) -> __m128i {
+        xor(a, _mm_rol_epi64::<1>(b))
+    }
+
+    #[target_feature(enable = "avx512vl")]
+    #[inline]
+    fn xor_rol<const N: i32, const M: i32>(a: __m128i, b: __m128i) -> __m128i {
+        _mm_rol_epi64::<N>(xor(a, b))
+    }
+
+    #[target_feature(enable = "avx512vl")]
+    #[inline]
+    fn chi(a: __m128i, b: __m128i, c: __m128i) -> __m128i {
+        _mm_ternarylogic_epi64::<CHI>(a, b, c)
+    }
+}
+
+mod bmi {
+    use crate::permutation::{self, State};
+
+    /// The portable permutation: with these instructions a rotation does not overwrite what it
+    /// rotates, and `!b & c` is one of them.
+    #[target_feature(enable = "bmi1,bmi2")]
+    pub(super) fn permute(state: &mut State) {
+        permutation::permute(state);
+    }
+}
+
 mod avx512 {
     use std::arch::x86_64::{
         __m512i, _mm512_rol_epi64, _mm512_set_epi64, _mm512_set1_epi64, _mm512_ternarylogic_epi64,
@@ -45,6 +129,12 @@ mod avx512 {
     };
 
     use crate::vectors::hash_function;
+
+    /// The truth table of `a ^ b ^ c`.
+    pub(super) const XOR: i32 = 0x96;
+
+    /// The truth table of `a ^ (!b & c)`.
+    pub(super) const CHI: i32 = 0xd2;
 
     hash_function!(hash_8, "avx512f", 8);
 
@@ -75,8 +165,6 @@ mod avx512 {
     #[target_feature(enable = "avx512f")]
     #[inline]
     fn xor5(a: __m512i, b: __m512i, c: __m512i, d: __m512i, e: __m512i) -> __m512i {
-        /// The truth table of `a ^ b ^ c`.
-        const XOR: i32 = 0x96;
         _mm512_ternarylogic_epi64::<XOR>(_mm512_ternarylogic_epi64::<XOR>(a, b, c), d, e)
     }
 
@@ -95,8 +183,6 @@ mod avx512 {
     #[target_feature(enable = "avx512f")]
     #[inline]
     fn chi(a: __m512i, b: __m512i, c: __m512i) -> __m512i {
-        /// The truth table of `a ^ (!b & c)`.
-        const CHI: i32 = 0xd2;
         _mm512_ternarylogic_epi64::<CHI>(a, b, c)
     }
 }
@@ -170,6 +256,33 @@ mod avx2 {
 mod tests {
     use super::*;
     use crate::vectors::check;
+
+    /// Asserts that `permute` does what the portable permutation does.
+    fn check_permutation(permute: impl Fn(&mut State)) {
+        let mut state: State = std::array::from_fn(|i| i as u64);
+        for _ in 0..1000 {
+            let mut expected = state;
+            permutation::permute(&mut expected);
+            permute(&mut state);
+            assert_eq!(state, expected);
+        }
+    }
+
+    #[test]
+    fn one_state_with_avx512vl_agrees_with_the_portable_permutation() {
+        if std::is_x86_feature_detected!("avx512vl") {
+            // SAFETY: the processor has AVX-512VL.
+            check_permutation(|state| unsafe { avx512vl::permute(state) });
+        }
+    }
+
+    #[test]
+    fn one_state_with_bmi_agrees_with_the_portable_permutation() {
+        if std::is_x86_feature_detected!("bmi1") && std::is_x86_feature_detected!("bmi2") {
+            // SAFETY: the processor has BMI1 and BMI2.
+            check_permutation(|state| unsafe { bmi::permute(state) });
+        }
+    }
 
     #[test]
     fn avx512_agrees_with_the_portable_permutation() {
