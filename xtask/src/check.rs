@@ -34,12 +34,22 @@ pub(crate) fn run() -> Result<()> {
         let arguments = ["doc", "--workspace", "--no-deps", "--document-private-items"];
         run_command(cargo().args(arguments).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
-    stage("guests", || guests::run(&["--check"]))?;
+    // Compiling the programs keeps one core busy most of the time, what follows another.
+    std::thread::scope(|scope| {
+        let guests = scope.spawn(|| stage("guests", || guests::run(&["--check"])));
+        let rest = beside_guests();
+        let guests = guests.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        rest.and(guests)
+    })
+}
+
+fn beside_guests() -> Result<()> {
+    let long = |target| ["--target", target, "--seconds", LONG_FUZZ_SECONDS];
     stage("contracts", contracts::check_if_possible)?;
     stage("soak", || contracts::short_soak(SOAK_STEPS))?;
     stage("fuzz", || fuzz::run(&["--seconds", FUZZ_SECONDS]))?;
-    stage("derivation", || fuzz::run(&["--target", "derivation", "--seconds", LONG_FUZZ_SECONDS]))?;
-    stage("engines", || fuzz::run(&["--target", "engines", "--seconds", LONG_FUZZ_SECONDS]))
+    stage("derivation", || fuzz::run(&long("derivation")))?;
+    stage("engines", || fuzz::run(&long("engines")))
 }
 
 /// What x86-64 does not compile; clippy needs no linker.
