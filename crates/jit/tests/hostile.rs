@@ -167,9 +167,10 @@ fn a_thread_bomb() {
 fn stores_on_both_sides_of_a_page_end() {
     const BASE: u32 = 20;
     let access = tribunal_conformance::assemble::immediate;
-    let (sh, sb) = (|offset: i16| access(0x29, BASE, 3, offset as u16), |offset: i16| {
-        access(0x28, BASE, 3, offset as u16)
-    });
+    let (sh, sb) = (
+        |offset: i16| access(0x29, BASE, 3, offset as u16),
+        |offset: i16| access(0x28, BASE, 3, offset as u16),
+    );
     let pairs = [
         [sw(3, 4, BASE), sw(3, 8, BASE)],
         [sw(3, 8, BASE), sw(3, 4, BASE)],

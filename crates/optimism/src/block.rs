@@ -49,9 +49,6 @@ pub const MESSAGE_PASSER: Address = address!("0x42000000000000000000000000000000
 const CREATE2_DEPLOYER: Address = address!("0x13b0D85CcB8bf860b6b79AF3029fCA081AE9beF2");
 const CREATE2_DEPLOYER_CODE: &[u8] = include_bytes!("code/create2_deployer.bin");
 
-/// The longest code of a contract to be, in bytes (EIP-3860).
-const MAX_INITCODE: usize = 49_152;
-
 /// What came out of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Executed {
@@ -157,6 +154,9 @@ impl<'a> Block<'a> {
         attributes: &'a Attributes,
     ) -> Result<Self, Error> {
         let time = attributes.timestamp;
+        if config.is_active(Fork::Interop, time) {
+            return Err(Undecided::Unsupported { fork: Fork::Interop }.into());
+        }
         let parent = state.head();
         if parent.timestamp.checked_add(config.block_time) != Some(time) {
             return Err(InvalidBlock::Timestamp { parent: parent.timestamp, time }.into());
@@ -202,7 +202,7 @@ impl<'a> Block<'a> {
             Fork::Holocene => OpSpecId::HOLOCENE,
             Fork::Isthmus => OpSpecId::ISTHMUS,
             Fork::Jovian => OpSpecId::JOVIAN,
-            // `op-revm` 20 gives Interop the instructions of Prague, its successors Osaka's.
+            // Interop is refused before anything runs.
             Fork::Karst | Fork::Interop => OpSpecId::KARST,
         }
     }
@@ -449,28 +449,13 @@ fn run_deposit<O: Oracle>(
     if !system && deposit.gas_limit > room {
         return Err(Failed::Invalid(InvalidTransaction::BlockGas));
     }
-    let (from, mint, gas_limit) = (deposit.from, deposit.mint, deposit.gas_limit);
+    let (from, gas_limit) = (deposit.from, deposit.gas_limit);
     let creates = deposit.to.is_create();
     let nonce = db(evm).nonce(from)?;
-    // The chain's engine refuses such a contract before it runs; `op-revm` 20 looks at this only in a
-    // check that deposits skip.
-    let too_long = creates && block.is_active(Fork::Canyon) && deposit.input.len() > MAX_INITCODE;
-    let mut receipt = if too_long {
-        db(evm).change(from, |account| {
-            account.balance = account.balance.saturating_add(U256::from(mint));
-            account.nonce = account.nonce.saturating_add(1);
-        })?;
-        Receipt {
-            kind: DEPOSIT_TX_TYPE_ID,
-            success: false,
-            gas_used: gas_limit,
-            logs: Vec::new(),
-            deposit_nonce: None,
-        }
-    } else {
-        let result = transact(evm, transaction::deposit(deposit))?;
-        Receipt::new(DEPOSIT_TX_TYPE_ID, result.tx_gas_used(), result)
-    };
+    // However long the code is that creates a contract: since September 2026 the specification says
+    // that deposits are not held to EIP-3860's limit.
+    let result = transact(evm, transaction::deposit(deposit))?;
+    let mut receipt = Receipt::new(DEPOSIT_TX_TYPE_ID, result.tx_gas_used(), result);
     if !regolith {
         // All is paid for on L1; the transaction of the protocol is free.
         receipt.gas_used = if system { 0 } else { gas_limit };

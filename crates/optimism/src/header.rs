@@ -132,8 +132,12 @@ pub(crate) fn next_base_fee(
 ) -> Result<u64, Undecided> {
     let malformed = |problem| Undecided::Parent { number: parent.number, problem };
     let base = parent.base_fee_per_gas.ok_or(malformed("it has no base fee"))?;
-    let extra = ExtraData::read(config, parent)
-        .ok_or(malformed("its extra data is not what its fork has there"))?;
+    // Before Holocene nothing is read there, and genesis blocks say what they like ("BEDROCK").
+    let extra = match config.is_active(Fork::Holocene, parent.timestamp) {
+        true => ExtraData::read(config, parent)
+            .ok_or(malformed("its extra data is not what its fork has there"))?,
+        false => ExtraData::default(),
+    };
     let (elasticity, denominator) = match extra.eip1559 {
         Some(params) => (u64::from(params.elasticity), u64::from(params.denominator)),
         None if config.is_active(Fork::Canyon, time) => {
@@ -166,6 +170,7 @@ pub(crate) fn next_base_fee(
 mod tests {
     use super::*;
     use alloc::vec;
+    use alloy_primitives::{address, b256};
     use tribunal_rollup::{ChainOpConfig, registry};
 
     fn config(last: Fork) -> RollupConfig {
@@ -196,6 +201,26 @@ mod tests {
         assert_eq!(next(Fork::Canyon, &low), 8);
         let holocene = Header { extra_data: vec![0, 0, 0, 0, 10, 0, 0, 0, 2].into(), ..parent(0) };
         assert_eq!(next(Fork::Holocene, &holocene), 900_000_000);
+    }
+
+    /// OP Mainnet's first block of Bedrock, whose hash is in the registry.
+    #[test]
+    fn what_a_genesis_block_says_before_holocene_is_of_no_meaning() {
+        let config = registry::rollup(10).unwrap();
+        let genesis = Header {
+            parent_hash: b256!("21a168dfa5e727926063a28ba16fd5ee84c814e847c81a699c7a0ea551e4ca50"),
+            beneficiary: address!("4200000000000000000000000000000000000011"),
+            state_root: b256!("920314c198da844a041d63bf6cbe8b59583165fd2229d1b3f599da812fd424cb"),
+            number: config.genesis.l2.number,
+            gas_limit: 30_000_000,
+            timestamp: config.genesis.l2_time,
+            extra_data: Bytes::from_static(b"BEDROCK"),
+            base_fee_per_gas: Some(1_000_000_000),
+            ..Header::default()
+        };
+        assert_eq!(genesis.hash_slow().0, config.genesis.l2.hash);
+        let next = next_base_fee(&config, &genesis, genesis.timestamp + 2);
+        assert_eq!(next.unwrap(), 980_000_000);
     }
 
     #[test]

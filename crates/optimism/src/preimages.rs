@@ -11,6 +11,7 @@ use alloy_primitives::map::B256Map;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use tribunal_optimism_hints::{BlockId, Dialect, Hint, PayloadWitness};
 use tribunal_preimage::{Key, Oracle, OracleError};
+use tribunal_rollup::Fork;
 
 use crate::{list, trie};
 
@@ -394,6 +395,12 @@ pub enum Undecided {
         depth: usize,
         /// What is wrong.
         problem: trie::Problem,
+    },
+    /// A fork is active whose rules are not here.
+    #[error("the fork {fork} is active, and its rules are not known here")]
+    Unsupported {
+        /// The fork.
+        fork: Fork,
     },
 }
 

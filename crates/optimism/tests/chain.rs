@@ -437,13 +437,19 @@ impl Generator {
         let regolith = self.config.is_active(Fork::Regolith, time);
         let affordable = to.is_create() && !regolith;
         let value = if affordable { 0 } else { self.random.below(3) * 1_000 };
+        let gas_limit = [20_000, 60_000, 400_000, 900_000][self.random.below(4) as usize];
+        // What creates may be longer than a transaction of L2 can have it.
+        let (input, gas_limit) = match self.random.below(8) {
+            0 if to.is_create() => ([&input[..], &[0; 49_153]].concat().into(), 2_000_000),
+            _ => (input, gas_limit),
+        };
         deposit(TxDeposit {
             source_hash: B256::from(self.random.word() | U256::from(1)),
             from,
             to,
             mint: u128::from(self.random.below(2) * 1_500),
             value: U256::from(value),
-            gas_limit: [20_000, 60_000, 400_000, 900_000][self.random.below(4) as usize],
+            gas_limit,
             is_system_transaction: false,
             input,
         })

@@ -5,6 +5,9 @@ use alloy_primitives::{Address, B256, U256};
 
 use crate::{Fork, ForkTimes};
 
+/// Celo's chains: the main one and its test networks. They have transactions of their own.
+const CELO: [u64; 4] = [42_220, 44_787, 62_320, 11_142_220];
+
 /// A block of either chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BlockId {
@@ -150,7 +153,8 @@ impl RollupConfig {
         }
     }
 
-    /// Whether the rules can make sense of it: what they divide by is not 0, forks are in order.
+    /// Whether the rules can make sense of it: what they divide by is not 0, forks are in order, and
+    /// the chain is none that has rules of its own.
     ///
     /// # Errors
     /// With the first thing they cannot.
@@ -172,6 +176,9 @@ impl RollupConfig {
                 return Err(ConfigError::Zero { field });
             }
         }
+        if CELO.contains(&self.l2_chain_id) {
+            return Err(ConfigError::OtherRules { chain_id: self.l2_chain_id, name: "Celo" });
+        }
         match self.forks.disorder() {
             None => Ok(()),
             Some(fork) => Err(ConfigError::ForkOrder { fork }),
@@ -190,6 +197,16 @@ pub enum ConfigError {
     ForkOrder {
         /// The later one.
         fork: Fork,
+    },
+    /// The chain has rules of its own, which nothing here knows.
+    #[error(
+        "chain {chain_id} is {name}'s: its kinds of transactions and its fees are not the OP Stack's"
+    )]
+    OtherRules {
+        /// The chain.
+        chain_id: u64,
+        /// Whose it is.
+        name: &'static str,
     },
     /// Something that cannot be 0 is.
     #[error("{field} is 0 or missing")]

@@ -58,12 +58,14 @@ fn the_table_holds_what_the_json_says() {
         .collect();
     // They were rehearsals of Interop, before Jovian was thought of.
     let disorder = ConfigError::ForkOrder { fork: Fork::Interop };
+    let celo = ConfigError::OtherRules { chain_id: 11_142_220, name: "Celo" };
     assert_eq!(
         unusable,
-        [0, 1].map(|n| (
-            ["rehearsal-0-bn-0-rehearsal-0-bn", "rehearsal-0-bn-1-rehearsal-0-bn"][n],
-            disorder.clone()
-        ))
+        [
+            ("celo-sep-sepolia", celo),
+            ("rehearsal-0-bn-0-rehearsal-0-bn", disorder.clone()),
+            ("rehearsal-0-bn-1-rehearsal-0-bn", disorder),
+        ]
     );
     assert_eq!(registry::rollup(901), None);
     assert_eq!(registry::l1(900), None);

@@ -31,7 +31,7 @@ use tribunal_guest::{Hint, Key, Oracle, Verdict, println};
 use tribunal_optimism::{
     Attributes, Error as BlockError, Hints, Item, Preimages, State, Undecided, execute, list,
 };
-use tribunal_rollup::{JsonError, RollupConfig, registry};
+use tribunal_rollup::{ConfigError, JsonError, RollupConfig, registry};
 
 pub use compare::{Difference, compare};
 
@@ -184,6 +184,7 @@ fn configuration<O: Oracle>(preimages: &mut Preimages<O>) -> Result<(RollupConfi
     })?;
     let chain_id = u64::from_be_bytes(bytes);
     if let Some(config) = registry::rollup(chain_id) {
+        config.check()?;
         return Ok((config, true));
     }
     let json = preimages.ask(CONFIG, Item::Local("rollup configuration"))?;
@@ -220,6 +221,9 @@ pub enum Error {
     /// The configuration is none.
     #[error("the rollup configuration (local input 6) cannot be used")]
     Config(#[from] JsonError),
+    /// The chain is known, but has rules of its own.
+    #[error("nothing can be said of this chain's blocks: {0}")]
+    Rules(#[from] ConfigError),
     /// A local input has the wrong length.
     #[error(
         "the {name} is {len} bytes long, not {expected}: the host was started with a wrong input"

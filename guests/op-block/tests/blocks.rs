@@ -279,6 +279,11 @@ fn another_chain_or_another_time_of_a_fork_is_another_block() {
     let mut host = fixture.host(&executed);
     host.set_local(CHAIN_ID, &10u64.to_be_bytes());
     check("OP Mainnet", &mut host, &Class::Wrong("chain"));
+    // Known, but with rules that nothing here knows: Celo, and a rehearsal of Interop.
+    for (chain_id, why) in [(11_142_220u64, "Celo"), (420_120_009, "interop")] {
+        host.set_local(CHAIN_ID, &chain_id.to_be_bytes());
+        check(why, &mut host, &Class::Undecided(why));
+    }
 
     let (fixture, executed) = read(UNKNOWN_CHAIN);
     let base = fixture.host(&executed);
@@ -292,6 +297,7 @@ fn another_chain_or_another_time_of_a_fork_is_another_block() {
     };
     with("jovian_time", 1 << 40, Class::Wrong("extra data"));
     with("jovian_time", executed.header.timestamp, Class::Undecided("extra data"));
+    with("interop_time", executed.header.timestamp, Class::Undecided("interop"));
     with("isthmus_time", 1 << 40, Class::Undecided("jovian"));
     with("l2_chain_id", 84_533, Class::Undecided("chain id"));
     with("block_time", 3, Class::Wrong("the time is"));

@@ -65,7 +65,10 @@ impl Boot {
         let known = registry::rollup(chain_id);
         let known_rollup = known.is_some();
         let config = match known {
-            Some(config) => config,
+            Some(config) => {
+                config.check()?;
+                config
+            }
             None => {
                 let (what, key) = ("rollup configuration", inputs::ROLLUP_CONFIG);
                 let config = configuration(preimages, what, key, RollupConfig::from_json)?;

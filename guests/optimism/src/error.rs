@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use alloy_primitives::B256;
 use tribunal_derivation::ChainError;
 use tribunal_optimism::{InvalidBlock, Undecided, list};
-use tribunal_rollup::JsonError;
+use tribunal_rollup::{ConfigError, JsonError};
 
 /// Why nothing was decided.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -82,6 +82,9 @@ pub enum Error {
         /// What is wrong with its preimage.
         problem: &'static str,
     },
+    /// The chain is known, but has rules of its own.
+    #[error("nothing can be said of this chain's blocks: {0}")]
+    Rules(#[from] ConfigError),
     /// It could not be told.
     #[error(transparent)]
     Undecided(#[from] Undecided),

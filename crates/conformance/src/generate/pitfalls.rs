@@ -291,8 +291,7 @@ impl Author<'_> {
         match random.below(16) {
             0..4 => {
                 let opcode = random.pick(&ACCESSES);
-                let offset =
-                    if random.once_in(2) { offset & !(width(opcode) - 1) } else { offset };
+                let offset = if random.once_in(2) { offset & !(width(opcode) - 1) } else { offset };
                 immediate(opcode, POINTERS[place], target, offset as u16)
             }
             4 => NOP,
