@@ -11,6 +11,9 @@ use tribunal_preimage::{Channel, ChannelError};
 /// How long is waited before looking whether waiting still makes sense.
 const SLICE: Duration = Duration::from_millis(50);
 
+/// What a pipe holds, where the system allows it: most preimages as a whole.
+const PIPE_BYTES: usize = 1 << 20;
+
 /// One pipe in each direction.
 #[derive(Debug)]
 pub(crate) struct Pipes {
@@ -24,6 +27,10 @@ impl Pipes {
         // The other process's ends are other descriptions: they go on blocking.
         rustix::io::ioctl_fionbio(&from, true)?;
         rustix::io::ioctl_fionbio(&to, true)?;
+        for end in [&from, &to] {
+            // Smaller ones only mean more waiting for each other.
+            let _ = rustix::pipe::fcntl_setpipe_size(end, PIPE_BYTES);
+        }
         Ok(Self { from: from.into(), to: to.into() })
     }
 
