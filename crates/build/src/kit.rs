@@ -53,7 +53,7 @@ mod tests {
     fn it_is_whole_and_true() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         for (name, text) in FILES {
-            assert_eq!(fs::read_to_string(root.join(name)).unwrap(), *text, "{name}");
+            assert!(fs::read_to_string(root.join(name)).unwrap() == *text, "{name} is older here");
         }
         for name in ["LICENSE-MIT", "crates/guest/Cargo.toml", "crates/guest/src/sys/mips64.rs"] {
             assert!(FILES.iter().any(|(file, _)| *file == name), "{name}");
