@@ -77,9 +77,34 @@ impl<'a> Content<'a> {
 
     /// Reads `count` bytes.
     pub(crate) fn take(&mut self, count: usize) -> Option<Vec<u8>> {
-        let bytes = self.peek(count)?.to_vec();
-        self.skip(count);
+        let mut bytes = Vec::new();
+        self.append_to(&mut bytes, count)?;
         Some(bytes)
+    }
+
+    /// Reads `count` bytes and appends them, so that they are not in memory twice.
+    pub(crate) fn append_to(&mut self, out: &mut Vec<u8>, count: usize) -> Option<()> {
+        if count > self.left {
+            return None;
+        }
+        // What is reserved and never written costs nothing, and a single long one is not moved.
+        out.reserve(count);
+        self.portions(count, |portion| out.extend_from_slice(portion))
+    }
+
+    /// Reads past `count` bytes.
+    fn pass(&mut self, count: usize) -> Option<()> {
+        self.portions(count, |_| {})
+    }
+
+    fn portions(&mut self, mut count: usize, mut take: impl FnMut(&[u8])) -> Option<()> {
+        while count > 0 {
+            let portion = count.min(4096);
+            take(self.peek(portion)?);
+            self.skip(portion);
+            count -= portion;
+        }
+        Some(())
     }
 
     pub(crate) fn byte(&mut self) -> Option<u8> {
@@ -106,16 +131,6 @@ impl<'a> Content<'a> {
         }
         Some(header)
     }
-
-    /// Reads on to the end without keeping anything.
-    fn finish(mut self) -> Option<()> {
-        while self.left > 0 {
-            let portion = self.left.min(4096);
-            self.peek(portion)?;
-            self.skip(portion);
-        }
-        Some(())
-    }
 }
 
 /// Reads the batch in the RLP string that `stream` is at, of which not more than `limit` bytes may be
@@ -128,6 +143,7 @@ pub(crate) fn read(
 ) -> Option<(Read, usize)> {
     let header = Content::new(stream, limit).item_header().filter(|header| !header.is_list)?;
     stream.skip(header.len);
+    stream.want(header.payload);
     let mut content = Content::new(stream, header.payload);
     let batch = match content.byte()? {
         SINGULAR => Read::Batch(Batch::Singular(SingularBatch::read(&mut content)?)),
@@ -137,8 +153,9 @@ pub(crate) fn read(
         },
         _ => return None,
     };
-    content.finish()?;
-    Some((batch, header.total()?))
+    let rest = content.left;
+    content.pass(rest)?;
+    (!stream.is_lost()).then_some((batch, header.total()?))
 }
 
 impl SingularBatch {
@@ -204,8 +221,7 @@ fn read_transactions(content: &mut Content<'_>, end: usize) -> Option<Transactio
         let len = header.payload;
         let start = content.peek(len.min(ENVELOPE_BYTES))?;
         if !hopeless && is_possible(start, len) {
-            transactions.bytes.extend_from_slice(content.peek(len)?);
-            content.skip(len);
+            content.append_to(&mut transactions.bytes, len)?;
             transactions.end();
             continue;
         }
@@ -221,20 +237,9 @@ fn read_transactions(content: &mut Content<'_>, end: usize) -> Option<Transactio
             transactions.end();
         }
         hopeless = true;
-        skip(content, len)?;
+        content.pass(len)?;
     }
     Some(transactions.finish())
-}
-
-/// Reads past `count` bytes without having them in memory at once.
-fn skip(content: &mut Content<'_>, mut count: usize) -> Option<()> {
-    while count > 0 {
-        let portion = count.min(4096);
-        content.peek(portion)?;
-        content.skip(portion);
-        count -= portion;
-    }
-    Some(())
 }
 
 /// Reads one batch out of bytes that are not compressed: what a channel holds, type byte first.

@@ -139,6 +139,7 @@ pub fn check_span_prefix<D: L2Data>(
     if !config.is_active(Fork::Delta, origin.time) {
         return verdict(Drop);
     }
+    let last = l1_blocks.iter().find(|block| block.id.number == batch.last_epoch);
     let next_time = context.next_time();
     if batch.timestamp > next_time {
         return verdict(if context.is_holocene() { Drop } else { Future });
@@ -159,6 +160,14 @@ pub fn check_span_prefix<D: L2Data>(
             // There is no such block, and there never will be.
             return verdict(Undecided);
         };
+        // What is to be dropped whatever its parent is does not have that looked for: it may be far
+        // back. No block before has a later origin.
+        if context.is_too_late(first_epoch)
+            || first_epoch > parent.l1_origin.number.saturating_add(1)
+            || last.is_some_and(|last| !batch.is_last_origin(last.id.hash))
+        {
+            return verdict(Drop);
+        }
         base = crate::l2::ancestor(config, parent, number, data)?.block;
     }
     if !batch.is_parent(base.hash)
@@ -167,7 +176,6 @@ pub fn check_span_prefix<D: L2Data>(
     {
         return verdict(Drop);
     }
-    let last = l1_blocks.iter().find(|block| block.id.number == batch.last_epoch);
     match last {
         None => return verdict(Undecided),
         Some(last) if !batch.is_last_origin(last.id.hash) => return verdict(Drop),
@@ -476,6 +484,27 @@ mod tests {
         }
         case.l1_blocks.truncate(1);
         assert_eq!(check(&case, &[101, 101]), (Undecided, Undecided));
+    }
+
+    #[test]
+    fn what_overlaps_and_is_dropped_anyway_has_no_parent_looked_for() {
+        // There is nothing here to read: whoever looks for a block fails.
+        let mut data = Memory::default();
+        let case = Case::new(Fork::Granite);
+        let of = |epochs: [u64; 2]| {
+            let [first, last] = epochs;
+            span(8, &[block(1020, first, &[]), block(1022, last, &[])])
+        };
+        let mut check = |case: &Case, batch: &SpanBatch| {
+            check_span_prefix(&case.context(), batch, &mut data).map(|(validity, _)| validity)
+        };
+        check(&case, &of([100, 100])).unwrap_err();
+        assert_eq!(check(&case, &of([102, 102])), Ok(Drop), "an origin is left out");
+        let late = Case { inclusion: l1(221), ..Case::new(Fork::Granite) };
+        assert_eq!(check(&late, &of([100, 100])), Ok(Drop), "the sequencing window");
+        let mut other = Case::new(Fork::Granite);
+        other.l1_blocks[0].id.hash = hash(7);
+        assert_eq!(check(&other, &of([100, 100])), Ok(Drop), "another chain");
     }
 
     #[test]

@@ -11,32 +11,57 @@ use brotli_decompressor::{
     SliceWrapperMut,
 };
 
-use crate::inflate::{Inflate, WINDOW};
+use crate::inflate::{Inflate, Portion, WINDOW};
 
 /// The first byte of a brotli channel.
 const BROTLI: u8 = 1;
 
-/// How much is decompressed at a time.
+/// The buffer of the reference's reader (`bufio`). What is wanted goes through it, but for what is at
+/// least as long and wanted when the buffer is empty: that is read past it.
 const PORTION: usize = 4096;
 
 /// Bytes that were read are let go of when there are so many of them.
 const KEPT: usize = 8 * WINDOW;
 
-/// The decompressed bytes of a channel, from front to back.
+/// The decompressed bytes of a channel, from front to back, in the portions in which the reference has
+/// them: of an error at the end of a stream it depends on them whether the last batch counts.
 #[derive(Debug)]
 pub(crate) struct Stream {
     source: Source,
-    /// What is decompressed: the bytes read already, then those to read.
+    /// The bytes read already, then those to read, then those that are decompressed early.
     buffer: Vec<u8>,
     read: usize,
+    /// Where in `buffer` ends what the reference has by now.
+    fetched: usize,
+    /// Where what is wanted as a whole ends, once that is in `buffer`.
+    whole_end: usize,
+    call: Call,
     ended: bool,
+    failed: bool,
+}
+
+/// A call of the reference's to its decompressor.
+#[derive(Debug, Default)]
+struct Call {
+    /// How many bytes there is room for still.
+    room: usize,
+    /// How many it has given.
+    given: usize,
+    /// Past the buffer, straight to where the bytes are wanted: an error that comes with the last of
+    /// them is noticed.
+    direct: bool,
 }
 
 #[derive(Debug)]
 enum Source {
     /// Nothing but what the buffer holds.
     Plain,
-    Zlib(Inflate),
+    Zlib {
+        inflate: Inflate,
+        /// Where in the buffer the last portion ends, and what came with its end.
+        end: usize,
+        portion: Portion,
+    },
     Brotli(Box<Brotli>),
 }
 
@@ -45,42 +70,115 @@ impl Stream {
     pub(crate) fn open(data: Vec<u8>, allow_brotli: bool) -> Option<Self> {
         let first = *data.first()?;
         let source = match first & 0x0f {
-            8 => Source::Zlib(Inflate::zlib(data)?),
+            8 => Source::Zlib {
+                inflate: Inflate::zlib(data)?,
+                end: 0,
+                portion: Portion { len: 0, is_last: false, failed: false },
+            },
             _ if first == BROTLI && allow_brotli => Source::Brotli(Box::new(Brotli::new(data))),
             _ => return None,
         };
-        Some(Self { source, buffer: Vec::new(), read: 0, ended: false })
+        Some(Self { ended: false, ..Self::of(source, Vec::new()) })
     }
 
     /// Bytes that are not compressed.
-    pub(crate) const fn plain(data: Vec<u8>) -> Self {
-        Self { source: Source::Plain, buffer: data, read: 0, ended: true }
+    pub(crate) fn plain(data: Vec<u8>) -> Self {
+        Self::of(Source::Plain, data)
+    }
+
+    fn of(source: Source, buffer: Vec<u8>) -> Self {
+        let (read, whole_end, fetched) = (0, 0, buffer.len());
+        let call = Call::default();
+        Self { source, buffer, read, fetched, whole_end, call, ended: true, failed: false }
+    }
+
+    /// Says that the next `len` bytes are wanted as a whole, other than those before.
+    pub(crate) const fn want(&mut self, len: usize) {
+        self.whole_end = self.read.saturating_add(len);
+    }
+
+    /// Whether what was wanted as a whole is lost although all of it came: an error came with it.
+    pub(crate) const fn is_lost(&self) -> bool {
+        self.failed
     }
 
     /// The next `count` bytes, which stay unread, or fewer at the end.
     pub(crate) fn peek(&mut self, count: usize) -> &[u8] {
-        while self.buffer.len() - self.read < count && !self.ended {
+        while self.fetched - self.read < count && !self.ended {
             if self.read >= KEPT {
-                self.buffer.drain(..self.read - WINDOW);
-                self.read = WINDOW;
+                self.let_go(self.read - WINDOW);
             }
-            let wanted = self.read.saturating_add(count);
-            let target = wanted.min(self.buffer.len() + PORTION);
-            let goes_on = match &mut self.source {
-                Source::Plain => false,
-                Source::Zlib(inflate) => inflate.fill(&mut self.buffer, target),
-                Source::Brotli(brotli) => brotli.fill(&mut self.buffer),
-            };
-            self.ended = !goes_on;
+            self.fetch();
         }
-        let rest = &self.buffer[self.read..];
+        let rest = &self.buffer[self.read..self.fetched];
         &rest[..count.min(rest.len())]
     }
 
     /// Reads past bytes that were peeked at.
     pub(crate) fn skip(&mut self, count: usize) {
-        self.read = self.read.saturating_add(count).min(self.buffer.len());
+        self.read = self.read.saturating_add(count).min(self.fetched);
     }
+
+    /// Lets go of the first `count` bytes of the buffer.
+    fn let_go(&mut self, count: usize) {
+        self.buffer.drain(..count);
+        self.read -= count;
+        self.fetched -= count;
+        self.whole_end = self.whole_end.saturating_sub(count);
+        if let Source::Zlib { end, .. } = &mut self.source {
+            *end -= count;
+        }
+    }
+
+    /// Goes on with a call, or begins one.
+    fn fetch(&mut self) {
+        let Self { source, buffer, fetched, call, .. } = self;
+        if call.room == 0 {
+            let rest = self.whole_end.saturating_sub(*fetched);
+            let direct = rest >= PORTION;
+            *call = Call { room: if direct { rest } else { PORTION }, given: 0, direct };
+        }
+        let (given, after) = match source {
+            Source::Plain => (0, After::Ends { failed: false }),
+            Source::Zlib { inflate, end, portion } => {
+                if *fetched == *end && !portion.is_last {
+                    *portion = inflate.portion(buffer);
+                    *end += portion.len;
+                }
+                let given = call.room.min(*end - *fetched);
+                let is_end = portion.is_last && *fetched + given == *end;
+                // An error that comes alone comes when the bytes before it were taken.
+                let failed = portion.failed && given > 0;
+                (given, if is_end { After::Ends { failed } } else { After::Returns })
+            }
+            Source::Brotli(brotli) => {
+                let after = brotli.read(buffer, call);
+                (buffer.len() - *fetched, after)
+            }
+        };
+        *fetched += given;
+        call.given += given;
+        call.room -= given;
+        match after {
+            After::GoesOn => {}
+            After::Returns => call.room = 0,
+            After::Ends { failed } => {
+                self.ended = true;
+                self.failed = failed && call.direct;
+            }
+        }
+    }
+}
+
+/// What becomes of a call to a decompressor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    /// It goes on while there is room.
+    GoesOn,
+    /// It returns.
+    Returns,
+    /// It returns, and nothing follows; whether an error came along with what it gave.
+    Ends { failed: bool },
 }
 
 /// A brotli stream being read.
@@ -108,10 +206,11 @@ impl Brotli {
         }
     }
 
-    fn fill(&mut self, out: &mut Vec<u8>) -> bool {
+    /// Appends what a call gives, or a part of it.
+    fn read(&mut self, out: &mut Vec<u8>, call: &Call) -> After {
         loop {
             let (mut left, mut room, mut written) =
-                (self.portion_end - self.next, self.output.len(), 0);
+                (self.portion_end - self.next, self.output.len().min(call.room), 0);
             let result = BrotliDecompressStream(
                 &mut left,
                 &mut self.next,
@@ -123,13 +222,19 @@ impl Brotli {
                 &mut self.state,
             );
             out.extend_from_slice(&self.output[..written]);
+            let has_given = call.given + written > 0;
             match result {
-                BrotliResult::ResultSuccess | BrotliResult::ResultFailure => return false,
-                BrotliResult::NeedsMoreOutput => return true,
+                // What follows is an error, and if it is in the same portion it is noticed now.
+                BrotliResult::ResultSuccess => {
+                    let failed = has_given && self.next < self.portion_end;
+                    return After::Ends { failed };
+                }
+                BrotliResult::ResultFailure => return After::Ends { failed: has_given },
+                BrotliResult::NeedsMoreOutput => return After::GoesOn,
                 // Whatever is decoded has to be out before the decoder gets more.
-                BrotliResult::NeedsMoreInput if written > 0 => return true,
+                BrotliResult::NeedsMoreInput if has_given => return After::Returns,
                 BrotliResult::NeedsMoreInput if self.portion_end == self.input.len() => {
-                    return false;
+                    return After::Ends { failed: false };
                 }
                 BrotliResult::NeedsMoreInput => {
                     self.portion_end = self.input.len().min(self.portion_end + (32 << 10));
@@ -281,7 +386,7 @@ mod tests {
                 assert!(data.starts_with(&got) && got.len() >= last);
                 last = got.len();
             }
-            // The checksum is the last four bytes, and nobody waits for it.
+            // The checksum is the last four bytes, and comes after what is wanted as no whole.
             let without_checksum = whole[..whole.len() - 4].to_vec();
             assert!(all(&mut Stream::open(without_checksum, true).expect("zlib")) == data);
         }

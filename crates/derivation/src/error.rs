@@ -52,6 +52,18 @@ pub enum ChainError {
         /// Its L1 origin.
         origin: BlockId,
     },
+    /// The L1 chain that ends with the head does not hold the origin of the block to build on.
+    #[error(
+        "the L1 chain up to the head that was given does not hold block {} ({}), \
+         the L1 origin of L2 block {number}: the L1 head is before it, or of another chain",
+        origin.number, origin.hash
+    )]
+    L1Head {
+        /// The L2 block.
+        number: u64,
+        /// Its L1 origin.
+        origin: BlockId,
+    },
     /// An L2 block is none of this chain.
     #[error("L2 block {} ({}) is not of this chain: {reason}", block.number, block.hash)]
     L2Block {

@@ -1,8 +1,8 @@
 //! Zlib and deflate (RFC 1950, 1951), as Go's standard library reads them: what it takes and what it
 //! refuses decides which batches exist, down to the last bit of a stream that breaks off.
 //!
-//! Knows compressed bytes and the tail of what came out of them; the checksum at the end is not read,
-//! for it comes when everything was said.
+//! Knows compressed bytes, the tail of what came out of them, and the portions in which Go's reader
+//! hands that out; what an error at the end means for what came before it, its caller knows.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -34,6 +34,23 @@ pub(crate) struct Inflate {
     is_final: bool,
     codes: Box<Codes>,
     produced: usize,
+    /// How much of that was handed out in portions.
+    handed: usize,
+    /// An empty stored block was read: it ends a portion.
+    flushed: bool,
+    failed: bool,
+    checksum: Adler,
+}
+
+/// What [`Inflate::portion`] appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Portion {
+    /// How many bytes it has. There may be more in the buffer, which are of the next one.
+    pub(crate) len: usize,
+    /// Nothing follows it.
+    pub(crate) is_last: bool,
+    /// Nothing follows it because of an error: the stream is broken, or not what its checksum says.
+    pub(crate) failed: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -72,24 +89,39 @@ impl Inflate {
             is_final: false,
             codes: Box::default(),
             produced: 0,
+            handed: 0,
+            flushed: false,
+            failed: false,
+            checksum: Adler::default(),
         })
     }
 
-    /// Appends output until there are `target` bytes in `out` or a little more. False once nothing
-    /// will follow, be it for the end or for an error: what came before it counts either way. `out`
-    /// must end with the last [`WINDOW`] bytes that came out.
-    pub(crate) fn fill(&mut self, out: &mut Vec<u8>, target: usize) -> bool {
-        while out.len() < target {
+    /// Appends the next portion to `out`, which must end with the last [`WINDOW`] bytes that came out,
+    /// and may begin to append the one after it. A portion ends where Go's window is full, which is
+    /// every [`WINDOW`] bytes; at an empty stored block; and where the stream ends, be it for an error.
+    pub(crate) fn portion(&mut self, out: &mut Vec<u8>) -> Portion {
+        let start = out.len() - (self.produced - self.handed);
+        let end = start + WINDOW - self.handed % WINDOW;
+        while out.len() < end && !matches!(self.state, State::Ended) {
             let before = out.len();
-            if self.step(out, target).is_none() {
+            if self.step(out, end).is_none() {
+                self.failed = true;
                 self.state = State::Ended;
             }
             self.produced += out.len() - before;
-            if matches!(self.state, State::Ended) {
-                return false;
+            if core::mem::take(&mut self.flushed) && out.len() > start {
+                break;
             }
         }
-        true
+        let portion = &out[start..end.min(out.len())];
+        self.handed += portion.len();
+        self.checksum.update(portion);
+        let is_last = matches!(self.state, State::Ended) && self.handed == self.produced;
+        if is_last && !self.failed {
+            self.bits.align();
+            self.failed = self.bits.take(4) != self.checksum.value().to_be_bytes();
+        }
+        Portion { len: portion.len(), is_last, failed: is_last && self.failed }
     }
 
     fn step(&mut self, out: &mut Vec<u8>, target: usize) -> Option<()> {
@@ -149,6 +181,7 @@ impl Inflate {
                 if len != !check {
                     return None;
                 }
+                self.flushed = len == 0 && !self.is_final;
                 Some(State::Stored { left: len.into() })
             }
             1 => {
@@ -217,6 +250,38 @@ fn copy(out: &mut Vec<u8>, len: usize, distance: usize) {
             let byte = out[place];
             out.push(byte);
         }
+    }
+}
+
+/// The checksum of zlib, Adler-32.
+#[derive(Debug)]
+struct Adler {
+    sum: u32,
+    sums: u32,
+}
+
+impl Default for Adler {
+    fn default() -> Self {
+        Self { sum: 1, sums: 0 }
+    }
+}
+
+impl Adler {
+    fn update(&mut self, bytes: &[u8]) {
+        const MODULUS: u32 = 65_521;
+        // After so many bytes the sums still fit.
+        for bytes in bytes.chunks(5552) {
+            for byte in bytes {
+                self.sum += u32::from(*byte);
+                self.sums += self.sum;
+            }
+            self.sum %= MODULUS;
+            self.sums %= MODULUS;
+        }
+    }
+
+    const fn value(&self) -> u32 {
+        self.sums << 16 | self.sum
     }
 }
 

@@ -62,7 +62,8 @@ impl<'a> Pipeline<'a> {
     /// channel is missed that was still open there.
     ///
     /// # Errors
-    /// If something cannot be had, or the chain cannot be derived at all.
+    /// If something cannot be had, the L1 chain is not the one that `head` comes from, or the chain
+    /// cannot be derived at all.
     pub fn new<E, D: L1Data<Error = E> + L2Data<Error = E>>(
         config: &'a RollupConfig,
         l1_config: &'a L1Config,
@@ -73,7 +74,13 @@ impl<'a> Pipeline<'a> {
             return Err(ChainError::AltDa.into());
         }
         let genesis = &config.genesis;
-        let reached = head.block.l1_origin.number;
+        let l1_origin = head.block.l1_origin;
+        // Where L1 ends before it went on from here, nothing later would show that it is another one.
+        let on_l1 = data.l1_header_by_number(l1_origin.number).map_err(Error::Data)?;
+        if on_l1.is_none_or(|header| header.hash != l1_origin.hash) {
+            return Err(ChainError::L1Head { number: head.block.number, origin: l1_origin }.into());
+        }
+        let reached = l1_origin.number;
         let mut start = head.clone();
         let mut origin = data.l1_header(start.block.l1_origin.hash).map_err(Error::Data)?;
         while start.block.number > genesis.l2.number
@@ -378,6 +385,29 @@ mod tests {
         let head = L2Head::read(&config, l2_hash(3), &mut data).expect("memory");
         let refused = Pipeline::new(&config, &L1, &head, &mut data);
         assert_eq!(refused.err(), Some(Error::Chain(ChainError::AltDa)));
+    }
+
+    #[test]
+    fn l1_must_hold_the_origin_of_the_agreed_block() {
+        let config = config(Fork::Fjord);
+        let mut data = world(&config);
+        let head = L2Head::read(&config, l2_hash(30), &mut data).expect("memory");
+        let origin = head.block.l1_origin;
+        assert_eq!(origin, l1(35).id());
+        let refused = Err(Error::Chain(ChainError::L1Head { number: 30, origin }));
+        let start = |data: &mut Memory| Pipeline::new(&config, &L1, &head, data).map(drop);
+        assert_eq!(start(&mut data), Ok(()));
+        // The head is the origin itself, then the block before it.
+        data.l1.retain(|_, header| header.number <= origin.number);
+        assert_eq!(start(&mut data), Ok(()));
+        data.l1.retain(|_, header| header.number < origin.number);
+        assert_eq!(start(&mut data), refused);
+        // Another block with that number, be it the head or not.
+        let other = Header { hash: B256::repeat_byte(7), ..l1(35) };
+        data.l1.insert(other.hash, other);
+        assert_eq!(start(&mut data), refused);
+        data.l1.insert(l1(36).hash, l1(36));
+        assert_eq!(start(&mut data), refused);
     }
 
     #[test]

@@ -58,15 +58,18 @@ impl ChannelReader {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+    use alloc::string::String;
     use alloc::vec;
     use std::io::Write as _;
 
     use alloy_primitives::B256;
+    use tribunal_keccak::keccak256;
 
     use super::*;
     use crate::batch::SingularBatch;
     use crate::rlp;
-    use crate::testing::config;
+    use crate::testing::{Numbers, config};
 
     fn zlib(data: &[u8]) -> Vec<u8> {
         let mut encoder =
@@ -166,5 +169,115 @@ mod tests {
         let mut across = ten;
         across[9] = long(9, 1_000_001 - 4);
         assert_eq!(epochs(Fork::Ecotone, &across).len(), 9);
+    }
+
+    /// A batch of `len` bytes, most of them after what counts.
+    fn padded(numbers: &mut Numbers, len: usize) -> Vec<u8> {
+        let mut content = batch(1).encode();
+        assert!(len > content.len());
+        // Some of it can be compressed, most of it cannot.
+        while content.len() < len {
+            let byte = numbers.below(256) as u8;
+            content.resize(content.len() + 1 + numbers.below(3) as usize / 2, byte);
+        }
+        content.truncate(len);
+        string(&content)
+    }
+
+    fn brotli(data: &[u8], window: u32) -> Vec<u8> {
+        let mut out = vec![1];
+        brotli::CompressorWriter::new(&mut out, 4096, 5, window).write_all(data).expect("memory");
+        out
+    }
+
+    /// The same bytes with a place after `at` of them where the compressor let go of all it had.
+    fn flushed(data: &[u8], at: usize) -> Vec<u8> {
+        let mut encoder =
+            flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(&data[..at]).expect("memory");
+        encoder.flush().expect("memory");
+        encoder.write_all(&data[at..]).expect("memory");
+        encoder.finish().expect("memory")
+    }
+
+    fn stored(data: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::none());
+        encoder.write_all(data).expect("memory");
+        encoder.finish().expect("memory")
+    }
+
+    /// How long the last batches of the streams are: around the sizes of the buffers that they pass.
+    const LENGTHS: [usize; 24] = [
+        200, 4000, 4092, 4093, 4094, 8000, 8188, 8189, 8190, 9000, 20_000, 28_671, 28_672, 28_673,
+        32_764, 32_765, 32_766, 36_000, 40_000, 65_532, 65_533, 200_000, 262_140, 300_000,
+    ];
+
+    /// Streams that end well and badly, by the length of the last batch.
+    fn endings() -> Vec<(String, Vec<Vec<u8>>)> {
+        type Encode = fn(&[u8]) -> Vec<u8>;
+        type Spoil = fn(&mut Vec<u8>);
+        let encodings: [(&str, Encode); 8] = [
+            ("zlib", zlib),
+            ("stored", stored),
+            ("flushed in the middle", |data| flushed(data, data.len() / 2)),
+            ("flushed early", |data| flushed(data, 100)),
+            ("flushed at the end", |data| flushed(data, data.len())),
+            ("brotli", |data| brotli(data, 22)),
+            ("brotli, small window", |data| brotli(data, 16)),
+            ("brotli, smallest window", |data| brotli(data, 10)),
+        ];
+        let spoils: [(&str, Spoil); 5] = [
+            ("whole", |_| {}),
+            ("another last byte", |out| *out.last_mut().expect("some") ^= 0x80),
+            ("without the last byte", |out| out.truncate(out.len() - 1)),
+            ("without the last four bytes", |out| out.truncate(out.len() - 4)),
+            ("with more", |out| out.extend([1, 2, 3])),
+        ];
+        let mut found = Vec::new();
+        for (encoding, encode) in encodings {
+            for (spoil, change) in spoils {
+                for before in [false, true] {
+                    let place = if before { "the second" } else { "alone" };
+                    let name = format!("{encoding}, {spoil}, {place}");
+                    let streams = LENGTHS.iter().map(|len| {
+                        let mut numbers = Numbers(*len as u64);
+                        let mut data = if before { padded(&mut numbers, 1000) } else { Vec::new() };
+                        data.extend(padded(&mut numbers, *len));
+                        let mut out = encode(&data);
+                        change(&mut out);
+                        out
+                    });
+                    found.push((name, streams.collect()));
+                }
+            }
+        }
+        found
+    }
+
+    /// What op-node's reader finds in them: geth's `rlp` over Go's `compress/zlib` and
+    /// `andybalholm/brotli`. Where a brotli stream breaks off depends on the compressor: if the hash
+    /// is another, those have to be asked again.
+    const FOUND_BY_GO: &str = include_str!("endings.txt");
+
+    #[test]
+    fn an_error_at_the_end_takes_the_last_batch_along_where_go_has_it_so() {
+        let config = config(Fork::Fjord);
+        let origin = L1BlockRef { time: 2000, ..L1BlockRef::default() };
+        let count = |stream| {
+            let mut reader = ChannelReader::default();
+            reader.open(&config, origin, stream);
+            core::iter::from_fn(|| reader.next(&config, origin)).count()
+        };
+        let mut hashes = Vec::new();
+        let found = endings().into_iter().map(|(name, streams)| {
+            if name.starts_with("brotli") {
+                hashes.extend(streams.iter().flat_map(|stream| keccak256(stream)));
+            }
+            let digits: String = streams.into_iter().map(|s| format!("{}", count(s))).collect();
+            format!("{digits} {name}\n")
+        });
+        let found: String = found.collect();
+        let hash = B256::new(keccak256(&hashes));
+        assert_eq!(format!("{hash} the brotli streams\n{found}"), FOUND_BY_GO);
     }
 }

@@ -259,15 +259,15 @@ impl Parts {
         let mut datas = Builder::default();
         let mut legacy = 0;
         for _ in 0..total {
-            if content.peek(1)?[0] <= 0x7f {
+            let first = content.peek(1)?[0];
+            if first <= 0x7f {
                 datas.bytes.push(content.byte()?);
-            } else {
-                legacy += 1;
             }
+            // The reference takes the type 0 for that of legacy transactions, until it looks closer.
+            legacy += usize::from(first == 0 || first > 0x7f);
             let header = content.item_header().filter(|header| header.is_list)?;
             let len = header.total().filter(|total| *total as u64 <= MAX_ELEMENTS)?;
-            datas.bytes.extend_from_slice(content.peek(len)?);
-            content.skip(len);
+            content.append_to(&mut datas.bytes, len)?;
             datas.end();
         }
         let mut numbers = || (0..total).map(|_| varint(content)).collect::<Option<Vec<u64>>>();
@@ -705,7 +705,11 @@ mod tests {
         };
         assert_eq!(with(&value(2, &[1, 2, 3, 0xc0]), &[]), Some(Some(1)));
         assert_eq!(with(&value(4, &[1, 2, 3, 0xc0, 0xc0]), &[]), Some(None));
-        for other in [0, 3, 5, 0x7d, 0x7e] {
+        // The type 0 has a protected bit, as if it were none.
+        assert_eq!(with(&[0, 0xc3, 1, 2, 3], &[]), None);
+        assert_eq!(with(&[0, 0xc3, 1, 2, 3], &[2]), None);
+        assert_eq!(with(&[0, 0xc3, 1, 2, 3], &[1]), Some(None));
+        for other in [3, 5, 0x7d, 0x7e] {
             assert_eq!(with(&[other, 0xc3, 1, 2, 3], &[]), Some(None), "type {other}");
         }
         assert_eq!(with(&[2, 0x81, 0x80], &[]), None, "no list");

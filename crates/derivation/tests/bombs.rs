@@ -80,4 +80,18 @@ fn a_bomb_costs_no_more_than_what_it_says() {
         let cost = peak() - before;
         assert!(cost < 16 << 20, "{name}: {} MiB", cost >> 20);
     }
+
+    // What may be a transaction is kept, once.
+    let len = 95_000_000;
+    let list = header(0xf7, len);
+    let size = list.len() + len;
+    let item = [header(0xb7, size), list].concat();
+    let bomb = bomb(&[singular(item.len() + len, 0), item].concat(), 0, len);
+    assert!(bomb.len() < 10_000);
+    let mut reader = ChannelReader::default();
+    reader.open(&config, origin, bomb);
+    let Some(Batch::Singular(batch)) = reader.next(&config, origin) else { panic!("no batch") };
+    assert_eq!(batch.transactions.get(0).map(|transaction| transaction.len()), Some(size));
+    let cost = peak() - before;
+    assert!(cost < size + (16 << 20), "{} MiB for {} MiB", cost >> 20, size >> 20);
 }

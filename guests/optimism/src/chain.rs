@@ -70,6 +70,8 @@ struct L1 {
     hashes: Vec<B256>,
     /// The number of the head.
     head: u64,
+    /// Blocks are asked for to read them, no longer to find out where to begin.
+    is_read: bool,
 }
 
 impl<'a, O: Oracle> Chain<'a, O> {
@@ -100,7 +102,12 @@ impl<'a, O: Oracle> Chain<'a, O> {
             state: State::new(preimages, header, hash),
             blocks: [block].into(),
             ancestors: Vec::new(),
-            l1: L1 { headers: B256Map::default(), hashes: [boot.l1_head].into(), head: 0 },
+            l1: L1 {
+                headers: B256Map::default(),
+                hashes: [boot.l1_head].into(),
+                head: 0,
+                is_read: false,
+            },
             blobs: Blobs::default(),
             watch,
             claimed_number: boot.claimed_number,
@@ -112,6 +119,11 @@ impl<'a, O: Oracle> Chain<'a, O> {
     /// The number of the agreed block.
     pub(crate) fn agreed_number(&self) -> u64 {
         self.blocks.first().map_or(0, |block| block.header.number)
+    }
+
+    /// Says that L1 is read from now on.
+    pub(crate) const fn begin(&mut self) {
+        self.l1.is_read = true;
     }
 
     /// The last block.
@@ -154,7 +166,7 @@ impl<'a, O: Oracle> Chain<'a, O> {
         Ok(Ok(head))
     }
 
-    /// Forgets all blocks after this one.
+    /// Forgets all blocks after this one. If there are any, they were executed such that one may go back.
     pub(crate) fn go_back_to(mut self, number: u64) -> Self {
         let keep = number.saturating_sub(self.agreed_number()).saturating_add(1);
         self.blocks.truncate(keep.try_into().unwrap_or(usize::MAX));
@@ -247,7 +259,9 @@ impl<O: Oracle> L1Data for Chain<'_, O> {
         else {
             return Ok(None);
         };
-        (self.watch)(Progress::L1 { number, head: self.l1.head });
+        if self.l1.is_read {
+            (self.watch)(Progress::L1 { number, head: self.l1.head });
+        }
         self.l1_header(hash).map(Some)
     }
 

@@ -26,9 +26,11 @@ pub struct Output {
 pub(crate) fn derive<O: Oracle>(mut chain: Chain<'_, O>, boot: &Boot) -> Result<Output, Error> {
     let mut head = chain.head()?;
     let mut pipeline = Pipeline::new(&boot.config, &boot.l1_config, &head, &mut chain)?;
-    // The last block of a whole batch: before Holocene, an invalid block takes those of its span along.
-    let mut whole = head.clone();
-    while head.block.number < boot.claimed_number {
+    chain.begin();
+    // The last block that stays. Before Holocene that is the last of a whole batch: an invalid block
+    // takes those of its span along, so a claim about one of them waits for all.
+    let mut safe = head.clone();
+    while safe.block.number < boot.claimed_number {
         let Some(attributes) = pipeline.next(&head, &mut chain)? else { break };
         let holocene = boot.config.is_active(Fork::Holocene, attributes.derived_from.time);
         let (number, concludes) = (attributes.number, attributes.concludes);
@@ -39,8 +41,8 @@ pub(crate) fn derive<O: Oracle>(mut chain: Chain<'_, O>, boot: &Boot) -> Result<
                     return Err(Error::DepositsOnly { number, reason });
                 }
                 let Some(deposits) = pipeline.reject(attributes) else {
-                    chain = chain.go_back_to(whole.block.number);
-                    head = whole.clone();
+                    chain = chain.go_back_to(safe.block.number);
+                    head = safe.clone();
                     continue;
                 };
                 chain
@@ -49,10 +51,12 @@ pub(crate) fn derive<O: Oracle>(mut chain: Chain<'_, O>, boot: &Boot) -> Result<
             }
         };
         if holocene || concludes {
-            whole = head.clone();
+            safe = head.clone();
         }
     }
-    Ok(Output { number: head.block.number, root: chain.output_root()? })
+    let number = safe.block.number.min(boot.claimed_number);
+    let mut chain = chain.go_back_to(number);
+    Ok(Output { number, root: chain.output_root()? })
 }
 
 /// What derivation says of a block, as execution takes it.

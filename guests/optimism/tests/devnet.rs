@@ -89,6 +89,52 @@ fn before_holocene_an_invalid_block_takes_its_span_along_and_the_state_goes_back
     assert_ne!(output, alone);
 }
 
+#[test]
+fn before_holocene_a_claim_about_a_block_of_a_span_waits_for_all_of_it() {
+    let rich = Account::new(RICH);
+    let fixture = fixture("01-");
+    let blocks = [vec![rich.pay(0, 5)], vec![rich.pay(1, 6)], vec![rich.pay(2, 7)]];
+    // What the outputs are if each block has a batch of its own.
+    let mut devnet = Devnet::new(&fixture, before_holocene);
+    let genesis = devnet.config.genesis.l2;
+    let mut parent = genesis;
+    let mut expected = Vec::new();
+    for (number, block) in (1..).zip(&blocks) {
+        let batch = devnet.singular(parent, block);
+        let data = devnet.calldata(whole(number as u8, &[batch]));
+        devnet.mine(&[data]);
+        let (output, made) = derive(&devnet, number);
+        parent = *made.last().unwrap();
+        expected.push(output);
+    }
+
+    let spans = |doomed: bool, change: &dyn Fn(&mut Value)| {
+        let mut devnet = Devnet::new(&fixture, change);
+        if doomed {
+            // Block 1 is as good as the other one, but block 2 spends a nonce that is not there yet.
+            let bad = devnet.span(genesis, &[vec![rich.pay(0, 1)], vec![rich.pay(9, 1)], vec![]]);
+            let data = devnet.calldata(whole(8, &[bad]));
+            devnet.mine(&[data]);
+        }
+        let good = devnet.span(devnet.config.genesis.l2, &blocks);
+        let data = devnet.calldata(whole(9, &[good]));
+        devnet.mine(&[data]);
+        devnet
+    };
+    for (doomed, on_the_way) in [(true, &[1, 1, 2, 3][..]), (false, &[1, 2, 3])] {
+        let devnet = spans(doomed, &before_holocene);
+        for (number, expected) in (1..).zip(&expected) {
+            let (output, made) = derive(&devnet, number);
+            assert_eq!((&output, &numbers(&made)[..]), (expected, on_the_way), "{number}");
+        }
+    }
+    // Since Holocene a block of a span is there to stay, and nothing after it is looked at.
+    let devnet = spans(false, &|_| {});
+    for number in 1..=3 {
+        assert_eq!(numbers(&derive(&devnet, number).1), (1..=number).collect::<Vec<_>>());
+    }
+}
+
 /// A sequence of numbers, the same on every run.
 struct Numbers(u64);
 
