@@ -142,7 +142,7 @@ impl Fetcher {
             Hint::L1Blob { versioned_hash, index, timestamp } => {
                 let bounds = errand.bounds();
                 let blob = self.l1()?.1.blob(&versioned_hash, index, timestamp, bounds)?;
-                blob.preimages().try_for_each(|(key, data)| errand.put(key, data))
+                errand.put_all(blob.preimages().collect())
             }
             Hint::L1Precompile { address, required_gas, input } => {
                 compute::precompile(&address, required_gas, &input, errand.errand)
@@ -407,9 +407,14 @@ impl Trip<'_> {
         Ok(self.store().put(key, data)?)
     }
 
+    /// Keeps many together, since each put may be a transaction of its own.
+    fn put_all(&self, entries: Vec<(Key, Vec<u8>)>) -> Followed {
+        Ok(self.store().put_all(entries)?)
+    }
+
     /// Keeps values under their own hashes.
     fn keep(&self, values: Witness) -> Followed {
-        values.into_iter().try_for_each(|value| self.put(Key::keccak256_of(&value), value))
+        self.put_all(values.into_iter().map(|value| (Key::keccak256_of(&value), value)).collect())
     }
 
     fn keep_trie(&self, trie: OrderedTrie) -> Followed {
