@@ -210,12 +210,14 @@ impl Fetcher {
 
     fn transactions(&self, chain: &Chain, hash: &Hash, errand: &Trip<'_>) -> Followed {
         let header = self.header(chain, hash, errand)?;
-        errand.keep_trie(chain.transactions(&header, errand.bounds())?)
+        let trie = chain.transactions(&header, errand.bounds()).map_err(Failure::advise_list)?;
+        errand.keep_trie(trie)
     }
 
     fn receipts(&self, chain: &Chain, hash: &Hash, errand: &Trip<'_>) -> Followed {
         let header = self.header(chain, hash, errand)?;
-        errand.keep_trie(chain.receipts(&header, errand.bounds())?)
+        let trie = chain.receipts(&header, errand.bounds()).map_err(Failure::advise_list)?;
+        errand.keep_trie(trie)
     }
 
     /// The preimage of an output root: that of the agreed block.
@@ -365,8 +367,8 @@ impl Fetcher {
         let mut failure = Failure::new();
         let witness = self.l2.execution_witness(header.number, None, errand.bounds());
         let witness = failure.way(witness);
-        errand.keep_trie(self.l2.transactions(&header, errand.bounds())?)?;
-        errand.keep_trie(self.l2.receipts(&header, errand.bounds())?)?;
+        self.transactions(&self.l2, hash, errand)?;
+        self.receipts(&self.l2, hash, errand)?;
         match witness {
             Some(witness) => errand.keep(witness),
             None => Err(failure.advise(NEEDS_STATE).into()),
@@ -385,6 +387,16 @@ const NEEDS_STATE: &str = "the L2 node must have debug_dbGet (op-geth with --sta
 impl Failure {
     fn advise_header(self) -> HintError {
         self.advise("is it a node of the right chain, and does it have blocks that old?").into()
+    }
+
+    fn advise_list(self) -> HintError {
+        match self.is_contradiction() {
+            true => self.advise(
+                "what it says of the block contradicts its header: it may lag, or see another fork;                  wait, or name another node",
+            ),
+            false => self,
+        }
+        .into()
     }
 }
 
