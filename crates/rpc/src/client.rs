@@ -295,9 +295,10 @@ impl Client {
                 for (at, question) in chunk.iter().enumerate() {
                     let answer = self.ask_next(endpoint, question, bounds).map_err(|trouble| {
                         // Of many, the one that the time was over at says least.
-                        match is_cut_off(&trouble, self.policy.timeout) && !bounds.are_cancelled() {
+                        let (answered, questions) = (before + at, questions.len());
+                        let late = is_cut_off(&trouble, self.policy.timeout);
+                        match late && questions > 1 && !bounds.are_cancelled() {
                             true => {
-                                let (answered, questions) = (before + at, questions.len());
                                 let place = endpoint.place().to_owned();
                                 let what = What::Unfinished { place, answered, questions };
                                 endpoint.trouble(method, what)

@@ -175,7 +175,7 @@ impl Trouble {
             What::Status { code, .. } => match code {
                 401 | 403 | 407 => true,
                 // Of what is at a path, a node may not have this one.
-                300..400 | 404 | 405 | 410 => !self.asked.starts_with('/'),
+                300..=399 | 404 | 405 | 410 => !self.asked.starts_with('/'),
                 _ => false,
             },
             _ => false,
