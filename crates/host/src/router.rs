@@ -229,6 +229,9 @@ impl Router {
             if round.is_empty() || left.is_zero() {
                 return Err(self.missing(key, store, &search, start.elapsed()));
             }
+            if cancelled() {
+                return Err(OracleError::Channel(ChannelError::Cancelled));
+            }
             let pause = wait.max(not_before).min(left);
             self.tell(&Event::Waiting { key, wait: pause });
             if !sleep_unless(pause, &cancelled) {
@@ -311,7 +314,9 @@ impl Router {
                     _ => drop(search.said.insert(candidate.number, said.clone())),
                 }
                 let heard = Heard::new(&candidate.hint, Some(said));
-                self.tell(&Event::Failed { hint: &Heard::new(&candidate.hint, None), error });
+                if !errand.is_cancelled() {
+                    self.tell(&Event::Failed { hint: &Heard::new(&candidate.hint, None), error });
+                }
                 let fate = match error.again() {
                     Again::Never => Fate::FailedForGood,
                     Again::After(_) => Fate::Failed,
