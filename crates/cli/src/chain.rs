@@ -114,7 +114,7 @@ fn failed(trouble: &Trouble) -> Failure {
     let failure = Failure::environment(trouble.to_string());
     match trouble.words() {
         Some(words) => failure.detail(words),
-        None => failure.hint("is the node running, and the URL right?"),
+        None => failure.hint(trouble.advice().unwrap_or("is it an execution node?")),
     }
 }
 

@@ -272,6 +272,11 @@ fn of_fault(fault: &Fault, machine: &impl Machine, symbols: &Symbols) -> Failure
     }
 }
 
+/// Whether somebody was asked for a preimage that is missing.
+pub(crate) fn was_sought(why: &str) -> bool {
+    why.contains("; hints were followed ")
+}
+
 /// Tells why a program was not answered, which asked for something at `place`.
 pub(crate) fn of_oracle(error: &OracleError, place: &str) -> Failure {
     let message = error.to_string();
@@ -288,6 +293,10 @@ pub(crate) fn of_oracle(error: &OracleError, place: &str) -> Failure {
                 why.split("; ").filter(|why| !why.is_empty()).fold(failure, Failure::detail);
             failure.hint(match why.as_str() {
                 NOBODY => "name a store with --preimages PATH, or a host after --",
+                // What to do about the nodes is said above.
+                why if was_sought(why) => {
+                    "mend that, then start again: nothing is known of the claim yet"
+                }
                 _ => {
                     "let the host that made the store fetch it: run that host after -- instead; \
                      nothing is known of the claim yet"

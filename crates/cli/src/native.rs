@@ -10,7 +10,7 @@ use tribunal_keccak::Hash;
 use tribunal_optimism::Preimages;
 use tribunal_preimage::{ChannelError, Key, Oracle, OracleError};
 
-use crate::failure::{Failure, Kind, Result, of_oracle};
+use crate::failure::{Failure, Kind, Result, of_oracle, was_sought};
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::units::Count;
@@ -96,11 +96,11 @@ fn undecided(error: &optimism::Error) -> Failure {
     let mut cause = error.source();
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<OracleError>() {
-            let failure = of_oracle(error, "the native run").detail(failure.to_string());
-            return match failure.kind() {
-                Kind::Environment => failure
+            let told = of_oracle(error, "the native run").detail(failure.to_string());
+            return match error {
+                OracleError::Missing { why, .. } if !was_sought(why) => told
                     .hint("name nodes that have it, or a store; nothing is known of the claim yet"),
-                _ => failure,
+                _ => told,
             };
         }
         failure = failure.detail(error.to_string());

@@ -71,7 +71,7 @@ impl Answers<'_> {
             Options {
                 agreed_l2_head: self.boot.agreed_l2_head,
                 claimed_l2_block: self.boot.claimed_l2_block,
-                l2_chain_id: self.boot.l2_chain_id,
+                l2_chain_id: self.boot.chain(),
                 payload_witness: self.payload_witness,
             },
         ))

@@ -12,6 +12,7 @@ use tribunal_keccak::Hash;
 use tribunal_machine::{Hex, Machine, Status};
 use tribunal_memory::PAGE_SIZE;
 use tribunal_mips64::Mips64;
+use tribunal_preimage::{Key, KeyKind};
 
 use crate::cli::{MachineArgs, QuietArg};
 use crate::failure::{Failure, Result, of_run};
@@ -75,6 +76,8 @@ pub(crate) struct Recorded {
     pub(crate) source: Source,
     pub(crate) hints: u64,
     pub(crate) preimages: u64,
+    /// The inputs that the program asked for.
+    pub(crate) inputs: Vec<Key>,
     /// The recording.
     pub(crate) bytes: Vec<u8>,
 }
@@ -175,8 +178,10 @@ impl Manner {
         let ran = self.run(loaded, stage, &mut source);
         let Source::Recorded(recorder) = source else { unreachable!("it was made above") };
         let (hints, preimages) = recorder.counts();
+        let is_input = |key: &Key| key.kind() == Some(KeyKind::Local);
+        let inputs = recorder.keys().filter(is_input).collect();
         let (source, bytes) = recorder.end(&ran.end).map_err(unwritten)?;
-        Ok(Recorded { ran, source, hints, preimages, bytes })
+        Ok(Recorded { ran, source, hints, preimages, inputs, bytes })
     }
 }
 

@@ -7,7 +7,7 @@ mod common;
 mod support;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use support::{Asked, BlobApi, Node, Reply, beacon, bytes, read_packed_json, testdata};
@@ -273,6 +273,97 @@ fn a_native_program_is_run_and_its_verdict_is_the_status() {
         let output = command.arg(format!("{script}{status}")).output().unwrap();
         assert_eq!(output.status.code(), Some(ends), "{}", stderr(&output));
     }
+}
+
+/// A script that hints at a header, and asks for it once the hint is acknowledged.
+fn asks_for_a_header([hints, acknowledged, preimages]: [u8; 3]) -> String {
+    let key = format!("\\002{}", "\\042".repeat(31));
+    let hint = format!("\\000\\000\\000\\122l1-block-header 0x{}", "22".repeat(32));
+    format!(
+        "printf '{hint}' >&{hints}; head -c 1 <&{acknowledged} >/dev/null; \
+         printf '{key}' >&{preimages}; "
+    )
+}
+
+/// A host of a chain with a configuration of its own, whose nodes are all one.
+fn of_own_chain(mode: &str, node: &Node, directory: &Path) -> Vec<String> {
+    std::fs::write(directory.join("rollup.json"), r#"{"l2_chain_id":77}"#).unwrap();
+    let hash = "22".repeat(32);
+    let mut arguments: Vec<String> = ["host", "single", mode].map(str::to_owned).into();
+    for (flag, value) in [
+        ("--l1", &*node.url),
+        ("--beacon", &node.url),
+        ("--l2", &node.url),
+        ("--l1-head", &hash),
+        ("--l2-head", &hash),
+        ("--l2-output-root", &hash),
+        ("--l2-claim", &hash),
+        ("--l2-block-number", "258"),
+        ("--deadline", "3600"),
+    ] {
+        arguments.extend([flag.to_owned(), value.to_owned()]);
+    }
+    arguments
+}
+
+/// While a node stalls, which may take as long as it likes.
+#[cfg(unix)]
+#[test]
+fn a_search_ends_with_the_first_signal() {
+    let directory = tempfile::tempdir().unwrap();
+    let asks = asks_for_a_header([3, 4, 5]);
+    let pipes = "mkfifo a b c; exec 3<>a 4<>b 5<>c 6>/dev/null";
+    let served = format!("{pipes}; ( {asks} ) >/dev/null 2>&1 & exec \"$0\" \"$@\"");
+    let program = format!("{}head -c 9 <&5; sleep 3600", asks_for_a_header([4, 3, 6]));
+    for (mode, script, more) in [
+        ("--native", "exec \"$0\" \"$@\"", &["--l2-chain-id", "10"][..]),
+        (
+            "--native",
+            "exec \"$0\" \"$@\"",
+            &["--rollup-cfg", "rollup.json", "--", "sh", "-c", &program],
+        ),
+        ("--server", &served, &["--rollup-cfg", "rollup.json"]),
+    ] {
+        for signal in ["TERM", "INT"] {
+            let node = Node::start(|_| Reply::Silence);
+            let own = tempfile::tempdir_in(&directory).unwrap();
+            let mut command = Command::new("sh");
+            without_proxy(&mut command);
+            command.current_dir(&own).args(["-c", script, env!("CARGO_BIN_EXE_tribunal")]);
+            command.args(of_own_chain(mode, &node, own.path())).args(more);
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            while node.count() == 0 && child.try_wait().unwrap().is_none() {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            let kill = format!("kill -{signal} {}", child.id());
+            let _ = Command::new("sh").args(["-c", &kill]).status().unwrap();
+            let output = child.wait_with_output().unwrap();
+            let said = stderr(&output);
+            assert_eq!(output.status.code(), Some(130), "{mode} {more:?} {signal}: {said}");
+            line_with(&said, "command interrupted");
+            assert_eq!(stdout(&output), "", "{mode} {signal}");
+        }
+    }
+}
+
+/// The configuration says which chain it is.
+#[cfg(unix)]
+#[test]
+fn hints_for_another_chain_than_that_of_the_configuration_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = Node::start(|asked| panic!("{asked:?}"));
+    let key = format!("\\002{}", "\\042".repeat(31));
+    let hint = format!("\\000\\000\\000\\142l2-block-header 0x{}{:016x}", "22".repeat(32), 10);
+    let program = format!("printf '{hint}' >&4; printf '{key}' >&6; head -c 9 <&5");
+    let mut command = tribunal();
+    without_proxy(&mut command);
+    command.current_dir(&directory).args(of_own_chain("--native", &node, directory.path()));
+    command.args(["--rollup-cfg", "rollup.json", "--", "sh", "-c", &program]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    line_with(&stderr(&output), "it is for chain 10, and this host serves chain 77");
+    assert_eq!(node.count(), 0);
 }
 
 #[test]

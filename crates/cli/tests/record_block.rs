@@ -59,8 +59,13 @@ impl Block {
 
     /// A node that has the block, with or without the method that gives its whole witness.
     fn node(self, witnesses: bool) -> Node {
+        self.node_of("0xaa37dc", witnesses)
+    }
+
+    /// One that says that it is of this chain.
+    fn node_of(self, chain: &'static str, witnesses: bool) -> Node {
         Node::start(move |asked: &Asked| match asked.method.as_str() {
-            "eth_chainId" => Reply::result("0xaa37dc"),
+            "eth_chainId" => Reply::result(chain),
             "eth_getBlockByNumber" if asked.params[0] == format!("{NUMBER:#x}") => {
                 let parent = self.header["parentHash"].clone();
                 Reply::result(json!({ "hash": self.hash, "parentHash": parent }))
@@ -115,6 +120,29 @@ fn any_block_of_a_node_becomes_a_recording_that_repeats_without_it() {
     assert_eq!(replayed.status.code(), Some(0), "{}", stderr(&replayed));
     assert_eq!(stdout(&replayed), stdout(&output));
     line_with(&stderr(&replayed), "recording  repeated: the same final state");
+}
+
+/// The program judges by the configuration that it knows, and whoever names another is told.
+#[test]
+fn a_configuration_that_is_not_used_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let name = format!("op-stack/op-sepolia-{NUMBER}-holocene.json.gz");
+    let mut config = read_packed_json(&testdata().join(name))["rollup_config"].take();
+    config["l2_chain_id"] = json!(0x4d);
+    std::fs::write(dir.join("rollup.json"), config.to_string()).unwrap();
+    let number = NUMBER.to_string();
+    let recorded = |node: &Node| {
+        let arguments = ["--l2", &node.url, "--block", &number, "-o", "block.rec"];
+        record(dir, &[&arguments[..], &["--rollup-cfg", "rollup.json"]].concat())
+    };
+    let output = recorded(&Block::read().node(true));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    line_with(&stderr(&output), "warning: rollup.json was not used: the program knows");
+    // A chain that it does not know, whose transactions are not these.
+    let output = recorded(&Block::read().node_of("0x4d", true));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("was not used"), "{}", stderr(&output));
 }
 
 #[test]

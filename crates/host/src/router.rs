@@ -185,6 +185,11 @@ impl Router {
         self.memory().last()
     }
 
+    /// Whether somebody wants every search to end.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        is_set(self.patience.cancel.as_deref())
+    }
+
     /// Seeks the preimage of `key`, which is not in `store`, by following hints.
     ///
     /// # Errors
@@ -198,7 +203,7 @@ impl Router {
     ) -> Result<Vec<u8>, OracleError> {
         let start = Instant::now();
         let until = start + self.patience.deadline;
-        let cancelled = || is_set(self.patience.cancel.as_deref()) || !still();
+        let cancelled = || self.is_cancelled() || !still();
         let errand = Errand { store, key, until, cancelled: &cancelled };
         let mut search = Search::default();
         let mut wait = self.patience.first_wait;
@@ -223,6 +228,9 @@ impl Router {
             let left = until.saturating_duration_since(Instant::now());
             if round.is_empty() || left.is_zero() {
                 return Err(self.missing(key, store, &search, start.elapsed()));
+            }
+            if cancelled() {
+                return Err(OracleError::Channel(ChannelError::Cancelled));
             }
             let pause = wait.max(not_before).min(left);
             self.tell(&Event::Waiting { key, wait: pause });
@@ -299,8 +307,16 @@ impl Router {
                 (Fate::Followed, None)
             }
             Err(error) => {
-                let heard = Heard::new(&candidate.hint, Some(error.to_string()));
-                self.tell(&Event::Failed { hint: &Heard::new(&candidate.hint, None), error });
+                let mut said = error.to_string();
+                match search.said.get(&candidate.number) {
+                    // It was tried while there was time, and that tells more.
+                    Some(before) if Instant::now() >= errand.until => said.clone_from(before),
+                    _ => drop(search.said.insert(candidate.number, said.clone())),
+                }
+                let heard = Heard::new(&candidate.hint, Some(said));
+                if !errand.is_cancelled() {
+                    self.tell(&Event::Failed { hint: &Heard::new(&candidate.hint, None), error });
+                }
                 let fate = match error.again() {
                     Again::Never => Fate::FailedForGood,
                     Again::After(_) => Fate::Failed,
@@ -385,6 +401,8 @@ struct Search {
     attempts: u64,
     /// The last hint that failed.
     failure: Option<Heard>,
+    /// What came of hints that failed, by their numbers.
+    said: BTreeMap<u64, String>,
     /// The hints that were followed a second time, by their numbers.
     repeated: BTreeSet<u64>,
 }

@@ -63,7 +63,7 @@ impl ServerPipes {
 /// the other.
 ///
 /// # Errors
-/// What ended it early. A preimage that is missing ends it too, since the wire has no way to say so:
+/// What ended it early, [cancelling](crate::Patience::cancel) too. A preimage that is missing ends it too, since the wire has no way to say so:
 /// the pipes are let go of, and the program's side notices.
 pub fn serve<S: PreimageStore>(
     host: &LocalHost<S>,
@@ -73,7 +73,8 @@ pub fn serve<S: PreimageStore>(
     let listener = preimages.writer();
     let failed = AtomicBool::new(false);
     // When one side fails, the other must not wait for a program that waits for us.
-    let still = || match failed.load(Ordering::Relaxed) {
+    let is_over = || failed.load(Ordering::Relaxed) || host.router().is_cancelled();
+    let still = || match is_over() {
         true => Err(ChannelError::Cancelled),
         false => Ok(Still::There),
     };
@@ -91,7 +92,7 @@ pub fn serve<S: PreimageStore>(
         });
         // A search may take minutes: it ends when the program leaves or the hints fail.
         let has_left = || listener.as_ref().is_some_and(pipe::is_abandoned);
-        let waits = || !failed.load(Ordering::Relaxed) && !has_left();
+        let waits = || !is_over() && !has_left();
         let mut server = OracleServer::new(preimages.channel(still));
         let find = |key| {
             host.find_while(key, &waits).map_err(|error| match error {
@@ -113,7 +114,7 @@ pub fn serve<S: PreimageStore>(
     let hints = hints.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     match (hints, preimages) {
         // The side that was only told to stop is not the reason.
-        (hints, Err(ServeFailure::Preimages(ChannelError::Cancelled))) => hints,
+        (hints @ Err(_), Err(ServeFailure::Preimages(ChannelError::Cancelled))) => hints,
         (hints, preimages) => preimages.and(hints),
     }
 }

@@ -308,6 +308,25 @@ fn the_first_attempt_is_made_however_short_the_deadline() {
     assert_eq!(host.find(hi()).unwrap(), b"hi");
 }
 
+/// An attempt that the deadline ends in its midst says little of why there is nothing.
+#[test]
+fn what_an_attempt_came_to_outlives_one_that_had_no_time() {
+    let mut router = Router::new().with_patience(patience(SHORT));
+    let attempts = AtomicU32::new(0);
+    router.on("fetch", move |_, errand| {
+        if attempts.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Err("the node lies".into());
+        }
+        thread::sleep(errand.until().saturating_duration_since(std::time::Instant::now()));
+        Err("there was no time".into())
+    });
+    let host = LocalHost::with_router(MemoryStore::new(), router);
+    host.hear(HI);
+    let error = why_missing(host.find(hi()));
+    assert!(error.contains("the node lies"), "{error}");
+    assert!(!error.contains("there was no time"), "{error}");
+}
+
 #[test]
 fn a_shared_host_serves_threads() {
     let mut router = Router::new();

@@ -1,6 +1,6 @@
 //! What a run is started with: the local inputs of a program.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tribunal_keccak::Hash;
 use tribunal_preimage::Key;
 use tribunal_rpc::{Bounds, Client, Question, Trouble};
@@ -29,6 +29,20 @@ pub struct Boot {
 }
 
 impl Boot {
+    /// The L2 chain: the one with this id, or where that says none, the one that the configuration
+    /// is of.
+    pub fn chain(&self) -> Option<u64> {
+        match self.l2_chain_id {
+            // kona-host's number for a chain with a configuration of its own, and op-program's.
+            None | Some(0 | u64::MAX) => {
+                let config = self.rollup_config.as_deref()?;
+                let config: Value = serde_json::from_slice(config).ok()?;
+                config["l2_chain_id"].as_u64()
+            }
+            id => id,
+        }
+    }
+
     /// The local preimages, as kona numbers them. On chain only the first five exist.
     pub fn preimages(&self) -> Vec<(Key, Vec<u8>)> {
         let mut inputs = vec![
@@ -94,6 +108,28 @@ impl BlockBoot {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_configuration_says_which_chain_it_is_where_no_number_does() {
+        let boot = |l2_chain_id, config: Option<&str>| Boot {
+            l1_head: [1; 32],
+            agreed_l2_head: [9; 32],
+            agreed_l2_output: [2; 32],
+            claimed_l2_output: [3; 32],
+            claimed_l2_block: 258,
+            l2_chain_id,
+            rollup_config: config.map(|config| config.as_bytes().to_vec()),
+            l1_config: None,
+        };
+        let config = Some(r#"{ "l1_chain_id": 1, "l2_chain_id": 77 }"#);
+        for id in [None, Some(0), Some(u64::MAX)] {
+            assert_eq!(boot(id, config).chain(), Some(77));
+            assert_eq!(boot(id, None).chain(), None);
+            assert_eq!(boot(id, Some("[]")).chain(), None);
+        }
+        assert_eq!(boot(Some(10), config).chain(), Some(10));
+        assert_eq!(boot(Some(10), None).chain(), Some(10));
+    }
 
     #[test]
     fn inputs_have_the_numbers_and_widths_that_programs_expect() {

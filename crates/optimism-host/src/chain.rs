@@ -78,15 +78,13 @@ impl Chain {
             && let Some(hashes) = failure.way(self.transaction_hashes(&header.hash, bounds))
         {
             for method in ["eth_getRawTransactionByHash", "debug_getRawTransaction"] {
-                let questions: Vec<_> =
-                    hashes.iter().map(|hash| question(method, json!([digits(hash)]))).collect();
-                let all = self
-                    .client
-                    .ask_many(&questions, bounds, |place, answer| of_hash(&hashes[place], answer));
-                if let Some(all) = failure.way(all)
-                    && let Ok(trie) = checked(all)
-                {
-                    return Ok(trie);
+                let params = hashes.iter().map(|hash| json!([digits(hash)]));
+                let one = |place: usize, answer| of_hash(&hashes[place], answer);
+                let all = self.client.ask_many(method, params, bounds, one, checked);
+                match failure.way(all) {
+                    Some(trie) => return Ok(trie),
+                    None if failure.is_hopeless() => break,
+                    None => {}
                 }
             }
         }
@@ -125,13 +123,11 @@ impl Chain {
         if !failure.is_hopeless()
             && let Some(hashes) = failure.way(self.transaction_hashes(&header.hash, bounds))
         {
-            let one = |hash: &Hash| question("eth_getTransactionReceipt", json!([digits(hash)]));
-            let questions: Vec<_> = hashes.iter().map(one).collect();
+            let params = hashes.iter().map(|hash| json!([digits(hash)]));
+            let one = |_, answer| rebuild::receipt(&answer);
             let all =
-                self.client.ask_many(&questions, bounds, |_, answer| rebuild::receipt(&answer));
-            if let Some(all) = failure.way(all)
-                && let Ok(trie) = checked(all)
-            {
+                self.client.ask_many("eth_getTransactionReceipt", params, bounds, one, checked);
+            if let Some(trie) = failure.way(all) {
                 return Ok(trie);
             }
         }

@@ -35,8 +35,7 @@ pub(crate) fn precompile(
         HintError::new(format!("no host runs the precompile {address}")).for_good()
     })?;
     let (call_key, result_key) = (call.call_key(), call.result_key());
-    errand.store().put(call_key, call.call)?;
-    Ok(errand.store().put(result_key, call.result)?)
+    Ok(errand.store().put_all(vec![(call_key, call.call), (result_key, call.result)])?)
 }
 
 #[cfg(test)]

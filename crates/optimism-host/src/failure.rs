@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use tribunal_host::HintError;
-use tribunal_rpc::Trouble;
+use tribunal_rpc::{Trouble, What};
 
 /// The ways that were tried, in order.
 #[derive(Clone, Debug, Default)]
@@ -31,9 +31,18 @@ impl Failure {
         outcome.map_err(|trouble| self.ways.push(trouble)).ok()
     }
 
-    /// Whether another way need not be tried: nobody is there.
+    /// Whether another way need not be tried: nobody is there, or nobody lets us in.
     pub(crate) fn is_hopeless(&self) -> bool {
-        self.ways.last().is_some_and(Trouble::is_silence)
+        self.ways.last().is_some_and(|way| match *way.what {
+            // It may be about the method.
+            What::Status { code: 403, .. } => false,
+            _ => way.is_silence() || way.is_barred(),
+        })
+    }
+
+    /// Whether an answer was given that is not what was asked for.
+    pub(crate) fn is_contradiction(&self) -> bool {
+        self.ways.iter().any(|way| matches!(*way.what, What::Rejected { .. }))
     }
 
     /// Adds the ways of another failure.
@@ -42,7 +51,7 @@ impl Failure {
         self.question = self.question.take().or(other.question);
     }
 
-    /// Adds what a person can do about it.
+    /// Adds what a person can do about it, where nodes answered; else the way says it.
     pub(crate) fn advise(mut self, advice: &'static str) -> Self {
         self.advice = Some(advice);
         self
@@ -58,7 +67,8 @@ impl From<Trouble> for Failure {
 impl From<Failure> for HintError {
     fn from(failure: Failure) -> Self {
         let for_good = failure.question.is_some()
-            || !failure.ways.is_empty() && failure.ways.iter().all(Trouble::is_lack);
+            || !failure.ways.is_empty()
+                && failure.ways.iter().all(|way| way.is_lack() || way.is_barred());
         let rest: Option<Duration> = failure.ways.iter().filter_map(Trouble::retry_after).max();
         let error = Self::new(failure.to_string());
         match rest {
@@ -80,6 +90,13 @@ impl fmt::Display for Failure {
             }
         }
         f.write_str(&said.join("; "))?;
-        self.advice.map_or(Ok(()), |advice| write!(f, "; {advice}"))
+        // Where no way was answered, what was asked is not the reason.
+        let answered = |way: &&Trouble| !way.is_lack();
+        let causes: Vec<_> = self.ways.iter().filter(answered).map(Trouble::advice).collect();
+        let cause = match causes.contains(&None) {
+            true => None,
+            false => causes.last().copied().flatten(),
+        };
+        cause.or(self.advice).map_or(Ok(()), |advice| write!(f, "; {advice}"))
     }
 }

@@ -142,7 +142,7 @@ impl Fetcher {
             Hint::L1Blob { versioned_hash, index, timestamp } => {
                 let bounds = errand.bounds();
                 let blob = self.l1()?.1.blob(&versioned_hash, index, timestamp, bounds)?;
-                blob.preimages().try_for_each(|(key, data)| errand.put(key, data))
+                errand.put_all(blob.preimages().collect())
             }
             Hint::L1Precompile { address, required_gas, input } => {
                 compute::precompile(&address, required_gas, &input, errand.errand)
@@ -210,12 +210,14 @@ impl Fetcher {
 
     fn transactions(&self, chain: &Chain, hash: &Hash, errand: &Trip<'_>) -> Followed {
         let header = self.header(chain, hash, errand)?;
-        errand.keep_trie(chain.transactions(&header, errand.bounds())?)
+        let trie = chain.transactions(&header, errand.bounds()).map_err(Failure::advise_list)?;
+        errand.keep_trie(trie)
     }
 
     fn receipts(&self, chain: &Chain, hash: &Hash, errand: &Trip<'_>) -> Followed {
         let header = self.header(chain, hash, errand)?;
-        errand.keep_trie(chain.receipts(&header, errand.bounds())?)
+        let trie = chain.receipts(&header, errand.bounds()).map_err(Failure::advise_list)?;
+        errand.keep_trie(trie)
     }
 
     /// The preimage of an output root: that of the agreed block.
@@ -365,8 +367,8 @@ impl Fetcher {
         let mut failure = Failure::new();
         let witness = self.l2.execution_witness(header.number, None, errand.bounds());
         let witness = failure.way(witness);
-        errand.keep_trie(self.l2.transactions(&header, errand.bounds())?)?;
-        errand.keep_trie(self.l2.receipts(&header, errand.bounds())?)?;
+        self.transactions(&self.l2, hash, errand)?;
+        self.receipts(&self.l2, hash, errand)?;
         match witness {
             Some(witness) => errand.keep(witness),
             None => Err(failure.advise(NEEDS_STATE).into()),
@@ -385,6 +387,16 @@ const NEEDS_STATE: &str = "the L2 node must have debug_dbGet (op-geth with --sta
 impl Failure {
     fn advise_header(self) -> HintError {
         self.advise("is it a node of the right chain, and does it have blocks that old?").into()
+    }
+
+    fn advise_list(self) -> HintError {
+        match self.is_contradiction() {
+            true => self.advise(
+                "what it says of the block contradicts its header: it may lag, or see another fork;                  wait, or name another node",
+            ),
+            false => self,
+        }
+        .into()
     }
 }
 
@@ -407,9 +419,14 @@ impl Trip<'_> {
         Ok(self.store().put(key, data)?)
     }
 
+    /// Keeps many together, since each put may be a transaction of its own.
+    fn put_all(&self, entries: Vec<(Key, Vec<u8>)>) -> Followed {
+        Ok(self.store().put_all(entries)?)
+    }
+
     /// Keeps values under their own hashes.
     fn keep(&self, values: Witness) -> Followed {
-        values.into_iter().try_for_each(|value| self.put(Key::keccak256_of(&value), value))
+        self.put_all(values.into_iter().map(|value| (Key::keccak256_of(&value), value)).collect())
     }
 
     fn keep_trie(&self, trie: OrderedTrie) -> Followed {

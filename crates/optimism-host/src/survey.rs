@@ -115,7 +115,7 @@ pub fn survey_beacon(client: Client, bounds: Bounds<'_>) -> Vec<Finding> {
         Err(trouble) => {
             return vec![Finding::bad(
                 trouble.in_full(),
-                "is it a beacon node, and is it running?",
+                trouble.advice().unwrap_or("is it a beacon node?"),
             )];
         }
     };
@@ -171,11 +171,11 @@ impl Survey<'_> {
 
     /// What is said where nobody says which chain it is.
     fn nobody(&self) -> Vec<Finding> {
-        let trouble = match self.ask("eth_chainId", json!([])) {
-            Err(trouble) => trouble.in_full(),
-            Ok(answer) => format!("eth_chainId or eth_blockNumber is no number: {answer}"),
+        let (text, advice) = match self.ask("eth_chainId", json!([])) {
+            Err(trouble) => (trouble.in_full(), trouble.advice()),
+            Ok(answer) => (format!("eth_chainId or eth_blockNumber is no number: {answer}"), None),
         };
-        vec![Finding::bad(trouble, "is the node running, and the URL right?")]
+        vec![Finding::bad(text, advice.unwrap_or("is it an execution node?"))]
     }
 
     /// Whether it has the block that the run is about.
@@ -190,7 +190,10 @@ impl Survey<'_> {
                 format!("it does not know the block {}", digits(head)),
                 "is it a node of the right chain, and does it have blocks that old?",
             ),
-            Err(trouble) => Finding::bad(trouble.in_full(), "is the node in good health?"),
+            Err(trouble) => {
+                let advice = trouble.advice().unwrap_or("is the node in good health?");
+                Finding::bad(trouble.in_full(), advice)
+            }
         });
     }
 

@@ -6,16 +6,17 @@ mod support;
 #[path = "support/scenario.rs"]
 mod scenario;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tribunal_host::PreimageStore as _;
-use tribunal_host::store::{DiskFormat, DiskStore, MemoryStore};
+use tribunal_host::StoreError;
+use tribunal_host::store::{Backend, DiskFormat, DiskStore, MemoryStore};
 use tribunal_optimism_hints::{Dialect, Hint};
-use tribunal_preimage::OracleError;
-use tribunal_rpc::Policy;
+use tribunal_preimage::{Key, OracleError};
+use tribunal_rpc::{Bounds, Client, Policy, What};
 
 use scenario::{POLICY, Urls, ask, check_block, host, keccak};
 use support::{Asked, BlobApi, Node, Recording, Reply, beacon, bytes, hash};
@@ -183,6 +184,278 @@ fn what_a_true_header_names_is_held_against_it() {
     assert_eq!(host.store().get(keccak(name)).unwrap(), Some(header));
 }
 
+/// What nodes have that say receipts only one by one.
+const ONE_BY_ONE: [&str; 2] = ["debug_getRawReceipts", "eth_getBlockReceipts"];
+
+/// A node that says receipts one by one, the first of them wrong.
+fn wrong_receipts(recording: &Recording, times: usize) -> Node {
+    let recording = recording.clone();
+    let mut left = times;
+    Node::start(move |asked| match asked.method.as_str() {
+        lacks if ONE_BY_ONE.contains(&lacks) => Reply::lacks(lacks),
+        "eth_getTransactionReceipt" if left > 0 => {
+            let Reply::Answer(mut answer) = recording.answer(asked) else { unreachable!() };
+            left -= 1;
+            answer["result"]["cumulativeGasUsed"] = json!("0x1");
+            Reply::Answer(answer)
+        }
+        _ => recording.answer(asked),
+    })
+}
+
+/// Each answer is one of a receipt, and all together are not those of the header: a node that lags.
+#[test]
+fn receipts_that_do_not_belong_together_are_told_and_asked_for_again() {
+    let recording = Recording::read();
+    let facts = &recording.facts;
+    let block = block(facts);
+    let count = block["transactions"].as_array().unwrap().len();
+    let name = hash(&block["hash"]);
+    let root = scenario::items(&bytes(&block["header"]))[5].try_into().unwrap();
+    let hint = Hint::L1Receipts(name);
+
+    let node = wrong_receipts(&recording, usize::MAX);
+    let urls = Urls::of(&node.url, &node.url);
+    let host = host(&urls, facts, POLICY, Duration::from_secs(2), MemoryStore::new());
+    let error = ask(&host, &hint, Dialect::Kona, keccak(root)).unwrap_err().to_string();
+    let hint = hint.encode(Dialect::Kona).unwrap();
+    let key = keccak(root).to_string();
+    for words in [
+        key.as_str(),
+        &hint,
+        &format!("{} does not answer eth_getTransactionReceipt", node.url),
+        &format!("the {count} receipts have the root 0x"),
+        "it may lag, or see another fork",
+    ] {
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    assert_eq!(host.store().get(keccak(root)).unwrap(), None);
+    // A header, two methods that lack, a list of hashes; then all receipts, more than once.
+    assert!(node.count() > 5 + 2 * count, "{} questions: {error}", node.count());
+
+    // In the third attempt it has caught up.
+    let node = wrong_receipts(&recording, 2 * count);
+    let urls = Urls::of(&node.url, &node.url);
+    let host = scenario::memory_host(&urls, facts);
+    check_block(&host, &block, true, Dialect::Kona);
+
+    // Of two nodes, the other one is right.
+    let (bad, good) = (wrong_receipts(&recording, usize::MAX), wrong_receipts(&recording, 0));
+    let l1 = vec![bad.url.clone(), good.url.clone()];
+    let host = scenario::memory_host(&Urls { l1, ..Urls::of(&bad.url, &bad.url) }, facts);
+    check_block(&host, &block, true, Dialect::Kona);
+}
+
+/// As [`Client::ask_many`] does where a node takes one question at a time.
+fn ask_one_by_one(client: &Client, bounds: Bounds<'_>) -> tribunal_rpc::Trouble {
+    let params = (0..40).map(|number| json!([number]));
+    client.ask_many("eth_test", params, bounds, |_, answer| Ok(answer), Ok).unwrap_err()
+}
+
+#[test]
+fn questions_one_by_one_end_with_their_time() {
+    let node = Node::start_with(
+        |_| {
+            std::thread::sleep(Duration::from_millis(200));
+            Reply::result(1)
+        },
+        false,
+    );
+    let policy = Policy { batch: 50, ..POLICY };
+    let client = Client::new(&[&node.url], policy).unwrap();
+    let trouble = ask_one_by_one(&client, Bounds::within(Duration::from_secs(2)));
+    assert!(matches!(*trouble.what, What::Unfinished { questions: 40, .. }), "{trouble}");
+    assert!(trouble.to_string().contains(" of 40 questions when the time was over"), "{trouble}");
+    assert!(node.count() < 40, "{}", node.count());
+}
+
+#[test]
+fn questions_one_by_one_end_when_nobody_wants_them() {
+    let cancel = Arc::new(AtomicBool::new(false));
+    let (flag, mut left) = (Arc::clone(&cancel), 3);
+    let node = Node::start_with(
+        move |_| {
+            left -= 1;
+            flag.store(left == 0, Ordering::Relaxed);
+            Reply::result(1)
+        },
+        false,
+    );
+    let policy = Policy { batch: 50, ..POLICY };
+    let client = Client::new(&[&node.url], policy).unwrap();
+    let cancelled = || cancel.load(Ordering::Relaxed);
+    let bounds = Bounds::new(Instant::now() + Duration::from_secs(600), &cancelled);
+    let trouble = ask_one_by_one(&client, bounds);
+    assert!(matches!(*trouble.what, What::Cancelled), "{trouble}");
+    assert_eq!(node.count(), 3);
+}
+
+/// A request that is on its way does not keep whoever has stopped waiting. Else this takes an hour.
+#[test]
+fn nobody_waits_for_a_node_that_stalls_once_the_answer_is_not_wanted() {
+    let cancel = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&cancel);
+    let node = Node::start(move |_| {
+        flag.store(true, Ordering::Relaxed);
+        Reply::Silence
+    });
+    let hour = Duration::from_secs(3600);
+    let client = Client::new(&[&node.url], Policy { timeout: hour, ..POLICY }).unwrap();
+    let cancelled = || cancel.load(Ordering::Relaxed);
+    let bounds = Bounds::new(Instant::now() + hour, &cancelled);
+    let question = tribunal_rpc::Question::new("eth_test", json!([]));
+    let trouble = client.ask(&question, bounds, Ok).unwrap_err();
+    assert!(matches!(*trouble.what, What::Cancelled), "{trouble}");
+    drop(node);
+}
+
+/// What cannot get better is not waited for, and what to do fits what happened.
+#[test]
+fn who_is_turned_away_is_told_so_at_once() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let facts = Recording::read().facts;
+    let name = hash(&block(&facts)["hash"]);
+    let barred = "is the key in the URL right";
+    for (status, body, says) in [
+        ("401 Unauthorized", "who are you?", barred),
+        ("401 Unauthorized", r#"{"id":1,"error":{"code":-32600,"message":"who?"}}"#, barred),
+        ("403 Forbidden", "not you", barred),
+        ("404 Not Found", "nothing here", "is the path of the URL right"),
+        ("301 Moved Permanently", "", "is the path of the URL right"),
+    ] {
+        let node = Node::start(move |_| Reply::Http(status, "", body));
+        let urls = Urls::of(&node.url, &node.url);
+        let host = host(&urls, &facts, POLICY, HOUR, MemoryStore::new());
+        for hint in [Hint::L1BlockHeader(name), Hint::L2StateNode { hash: name, chain: None }] {
+            let error = ask(&host, &hint, Dialect::Kona, keccak(name)).unwrap_err().to_string();
+            assert!(error.contains(&format!("HTTP status {status}")), "{status}: {error}");
+            assert!(error.contains(says), "{status}: {error}");
+            assert!(!error.contains("right chain") && !error.contains("debug_dbGet ("), "{error}");
+        }
+        // 403 may be about one method.
+        let most = if status.starts_with("403") { 8 } else { 2 };
+        assert!(node.count() <= most, "{status}: {} questions", node.count());
+    }
+}
+
+#[test]
+fn advice_fits_what_happened() {
+    let facts = Recording::read().facts;
+    let name = hash(&block(&facts)["hash"]);
+    let error = |url: &str, policy: Policy| {
+        let host = host(&Urls::of(url, url), &facts, policy, HASTY.timeout, MemoryStore::new());
+        let hint = Hint::L1BlockHeader(name);
+        ask(&host, &hint, Dialect::Kona, keccak(name)).unwrap_err().to_string()
+    };
+    let away = Node::start(|_| Reply::Silence).url.clone();
+    let says = error(&away, POLICY);
+    assert!(says.contains("; is the node running, and the URL right?"), "{says}");
+    assert!(!says.contains("right chain"), "{says}");
+    let quick = Policy { timeout: Duration::from_millis(50), ..POLICY };
+    for (reply, policy, advice) in [
+        (Reply::Silence, quick, "is the node overloaded?"),
+        (Reply::Http("503 Service Unavailable", "", ""), POLICY, "the node is in trouble"),
+        (Reply::Http("429 Too Many Requests", "", ""), POLICY, "more often than it allows"),
+        (Reply::error(-32005, "daily request limit"), POLICY, "more often than it allows"),
+        (Reply::result(Value::Null), POLICY, "is it a node of the right chain"),
+        (Reply::error(-32000, "header not found"), POLICY, "is it a node of the right chain"),
+    ] {
+        let node = Node::start(move |_| reply.clone());
+        let says = error(&node.url, policy);
+        assert!(says.contains(advice), "{advice}: {says}");
+        assert_eq!(says.contains("right chain"), advice.contains("right chain"), "{says}");
+    }
+}
+
+/// One endpoint that turns us away does not keep others from answering, now or later.
+#[test]
+fn a_key_for_some_methods_or_some_nodes_is_used_for_what_it_is_good_for() {
+    let recording = Recording::read();
+    let facts = &recording.facts;
+    let plans = recording.clone();
+    let node = Node::start(move |asked| match asked.method.starts_with("debug_") {
+        true => Reply::Http("403 Forbidden", "", "not in your plan"),
+        false => plans.answer(asked),
+    });
+    let host = scenario::memory_host(&Urls::of(&node.url, &node.url), facts);
+    check_block(&host, &block(facts), true, Dialect::Kona);
+
+    let stranger = Node::start(|_| Reply::Http("401 Unauthorized", "", ""));
+    // It hangs up at first: who is asked with it must be patient nevertheless.
+    let good = faulty(&recording, |_, _| Reply::Bytes(Vec::new()), 5);
+    let l1 = vec![good.url.clone(), stranger.url.clone()];
+    let host = scenario::memory_host(&Urls { l1, ..Urls::default() }, facts);
+    check_block(&host, &block(facts), true, Dialect::Kona);
+}
+
+/// A store that counts how often something is put there.
+#[derive(Default)]
+struct Counting {
+    inner: MemoryStore,
+    puts: AtomicUsize,
+}
+
+impl Backend for Counting {
+    fn load(&self, key: Key) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.load(key)
+    }
+
+    fn save(&self, key: Key, data: Vec<u8>) -> Result<(), StoreError> {
+        self.puts.fetch_add(1, Ordering::Relaxed);
+        self.inner.save(key, data)
+    }
+
+    fn save_all(&self, entries: Vec<(Key, Vec<u8>)>) -> Result<(), StoreError> {
+        self.puts.fetch_add(1, Ordering::Relaxed);
+        self.inner.save_all(entries)
+    }
+
+    fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        self.inner.keys()
+    }
+
+    fn name(&self) -> String {
+        self.inner.name()
+    }
+}
+
+/// Each put may be a transaction that waits for a disk.
+#[test]
+fn what_comes_together_is_put_together() {
+    let recording = Recording::read();
+    let facts = &recording.facts;
+    let (beacon, node) =
+        (Node::start(beacon(BlobApi::Blobs)), faulty(&recording, |_, a| Reply::Answer(a), 0));
+    let urls = Urls::of(&node.url, &beacon.url);
+    let patience = Duration::from_secs(60);
+    let (_, commitment) = support::published_blob();
+    let mut versioned_hash = Key::sha256_of(&commitment).into_bytes();
+    versioned_hash[0] = 1;
+    let blob =
+        Hint::L1Blob { versioned_hash, index: Some(1), timestamp: support::GENESIS + 77 * 12 };
+    let block = block(facts);
+    let name = hash(&block["hash"]);
+    let header = bytes(&block["header"]);
+    let [transactions, receipts] =
+        [4, 5].map(|field| keccak(scenario::items(&header)[field].try_into().unwrap()));
+    let state_root = keccak(hash(&facts["state"]["stateRoot"]));
+    let witness = facts["state"]["number"].as_u64().unwrap() + 1;
+    let chain = None;
+    for (hint, key, puts, least) in [
+        (blob, Key::sha256(versioned_hash), 1, 8193),
+        // And the header before each.
+        (Hint::L2Transactions { hash: name, chain }, transactions, 2, 3),
+        (Hint::L2Receipts { hash: name, chain }, receipts, 2, 3),
+        (Hint::L2ExecutionWitness { block: witness }, state_root, 1, 3),
+    ] {
+        let host = host(&urls, facts, POLICY, patience, Counting::default());
+        ask(&host, &hint, Dialect::OpProgram, key).unwrap();
+        assert_eq!(host.store().puts.load(Ordering::Relaxed), puts, "{hint:?}");
+        let count = host.store().keys().unwrap().len();
+        assert!(count >= least, "{hint:?}: {count}");
+    }
+}
+
 #[test]
 fn a_node_that_recovers_is_asked_again() {
     let recording = Recording::read();
@@ -342,7 +615,7 @@ fn a_damaged_header_is_fetched_anew() {
     let node = faulty(&recording, |_, answer| Reply::Answer(answer), 0);
     let urls = Urls::of(&node.url, &node.url);
     let store = MemoryStore::new();
-    tribunal_host::store::Backend::save(&store, keccak(name), b"false".into()).unwrap();
+    Backend::save(&store, keccak(name), b"false".into()).unwrap();
     let host = host(&urls, &facts, POLICY, Duration::from_secs(20), store);
     check_block(&host, &block, true, Dialect::Kona);
 }

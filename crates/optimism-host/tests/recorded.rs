@@ -6,6 +6,8 @@ mod support;
 #[path = "support/scenario.rs"]
 mod scenario;
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -181,4 +183,49 @@ fn payload_witnesses_are_only_asked_for_on_demand() {
     let wanted = scenario::keccak(hash(&facts["state"]["stateRoot"]));
     host.find(wanted).unwrap_err();
     assert_eq!(node.count(), 0);
+}
+
+/// A node that executes no payloads is found out once: each block goes on with its single hints.
+#[test]
+fn payloads_that_no_node_executes_cost_one_question() {
+    let recording = Recording::read();
+    let facts = recording.facts.clone();
+    let asked_for: Arc<Mutex<BTreeMap<String, usize>>> = Arc::default();
+    let counts = Arc::clone(&asked_for);
+    let node = Node::start(move |asked| {
+        *counts.lock().unwrap().entry(asked.method.clone()).or_default() += 1;
+        match asked.method.as_str() {
+            lacks @ ("debug_executePayload" | "debug_executionWitness") => Reply::lacks(lacks),
+            _ => recording.answer(asked),
+        }
+    });
+    let urls = Urls::of(&node.url, &node.url);
+    let host = scenario::memory_host(&urls, &facts);
+    let parent = facts["state"]["hash"].as_str().unwrap();
+    let header = scenario::keccak(hash(&facts["state"]["hash"]));
+    let single = |hash| Hint::L2StateNode { hash, chain: None }.encode(Dialect::Kona).unwrap();
+    for (payload, (hint, wanted)) in [
+        (single(hash(&facts["state"]["stateRoot"])), hash(&facts["state"]["stateRoot"])),
+        (
+            Hint::L2Code { hash: hash(&facts["codeHash"]), chain: None }
+                .encode(Dialect::Kona)
+                .unwrap(),
+            hash(&facts["codeHash"]),
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // As of several blocks: no two payloads are alike.
+        let attributes = hex::encode(json!({ "timestamp": payload }).to_string());
+        host.hear(format!("l2-payload-witness {parent}{attributes}").as_bytes());
+        host.hear(hint.as_bytes());
+        host.find(scenario::keccak(wanted)).unwrap();
+    }
+    host.find(header).unwrap();
+    let asked_for = asked_for.lock().unwrap();
+    assert_eq!(asked_for.get("debug_executePayload"), Some(&1), "{asked_for:?}");
+    assert_eq!(asked_for.get("debug_executionWitness"), Some(&1), "{asked_for:?}");
+    // The parent's header, and what was wanted, which may take several ways.
+    assert!(asked_for.values().sum::<usize>() <= 7, "{asked_for:?}");
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::endpoint::{Endpoint, UrlError};
+use crate::endpoint::{Allowance, Endpoint, UrlError};
 use crate::slots::Slots;
 use crate::trouble::{Trouble, What};
 
@@ -20,7 +20,7 @@ const LONGEST_REST: Duration = Duration::from_secs(60);
 const KEPT_TROUBLES: usize = 32;
 
 /// How often whoever waits looks whether it is still wanted.
-const GLANCE: Duration = Duration::from_millis(20);
+pub(crate) const GLANCE: Duration = Duration::from_millis(20);
 
 /// A method and its parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,8 +90,12 @@ impl<'a> Bounds<'a> {
         Bounds { until: Instant::now() + time, cancelled: &|| false }
     }
 
-    fn left(&self) -> Duration {
+    pub(crate) fn left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
+    }
+
+    pub(crate) fn are_cancelled(&self) -> bool {
+        (self.cancelled)()
     }
 
     /// Whether there is time to wait so long, after having waited.
@@ -101,7 +105,7 @@ impl<'a> Bounds<'a> {
         }
         let end = Instant::now() + time;
         loop {
-            if (self.cancelled)() {
+            if self.are_cancelled() {
                 return false;
             }
             let left = end.saturating_duration_since(Instant::now());
@@ -202,10 +206,11 @@ impl Client {
         bounds: Bounds<'_>,
         check: impl Fn(Value) -> Result<T, String>,
     ) -> Result<T, Trouble> {
-        self.rounds(&question.method, bounds, |endpoint, timeout| {
-            let answer = endpoint.ask(question, timeout)?;
+        let answered = self.rounds(&question.method, bounds, |endpoint, allowance| {
+            let answer = endpoint.ask_within(question, allowance)?;
             check(answer).map_err(|why| endpoint.rejected(&question.method, why))
-        })
+        });
+        answered.map(|(_, answer)| answer)
     }
 
     /// Gets what is at `path` until it passes `check`.
@@ -218,81 +223,165 @@ impl Client {
         bounds: Bounds<'_>,
         check: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<T, Trouble> {
-        self.rounds(path, bounds, |endpoint, timeout| {
-            let answer = endpoint.get(path, timeout)?;
+        let answered = self.rounds(path, bounds, |endpoint, allowance| {
+            let answer = endpoint.get(path, allowance)?;
             check(&answer).map_err(|why| endpoint.rejected(path, why))
-        })
+        });
+        answered.map(|(_, answer)| answer)
     }
 
-    /// Asks many questions of one method, several to a request where an endpoint takes that. `check`
-    /// gets the place of a question beside its answer.
+    /// Asks `method` with each of these parameters, several to a request where an endpoint takes that.
+    /// `check` gets the place of a question beside its answer; `whole` gets what it made of them, and
+    /// says what is wrong with all of them together. Then another endpoint is asked first.
     ///
     /// # Errors
-    /// If one question has no answer that passes.
-    pub fn ask_many<T>(
+    /// If one question has no answer that passes, or all together do not.
+    pub fn ask_many<T, U>(
         &self,
-        questions: &[Question],
+        method: &str,
+        params: impl IntoIterator<Item = Value>,
         bounds: Bounds<'_>,
         check: impl Fn(usize, Value) -> Result<T, String>,
-    ) -> Result<Vec<T>, Trouble> {
-        let size = self.policy.batch.max(1);
-        let mut answers = Vec::with_capacity(questions.len());
-        for chunk in questions.chunks(size) {
-            let before = answers.len();
-            answers.extend(self.ask_chunk(chunk, bounds, |at, value| check(before + at, value))?);
+        whole: impl Fn(Vec<T>) -> Result<U, String>,
+    ) -> Result<U, Trouble> {
+        let questions = params.into_iter().map(|params| Question::new(method, params));
+        let questions: Vec<Question> = questions.collect();
+        let mut rejected = None;
+        for _ in 0..self.endpoints.len().max(1) {
+            let (answers, places) = match self.gather(method, &questions, bounds, &check) {
+                Ok(gathered) => gathered,
+                // What was said before tells more.
+                Err(trouble) => return Err(rejected.unwrap_or(trouble)),
+            };
+            let why = match whole(answers) {
+                Ok(all) => return Ok(all),
+                Err(why) => why,
+            };
+            let named = places.iter().map(|place| self.endpoints[*place].place());
+            let place = named.collect::<Vec<_>>().join(" and ");
+            let what = What::Rejected { place: place.clone(), asked: method.to_owned(), why };
+            let trouble = Trouble { place, asked: method.to_owned(), what: Box::new(what) };
+            self.tell(&Notice::Failed(&trouble));
+            rejected = Some(self.remember(method, trouble));
+            if let Some(last) = places.last() {
+                let next = (last + 1) % self.endpoints.len().max(1);
+                self.preferred.store(next, Ordering::Relaxed);
+            }
         }
-        Ok(answers)
+        Err(rejected.unwrap_or_else(|| no_endpoint(method)))
     }
 
-    fn ask_chunk<T>(
+    /// The answers to questions of one method, and who gave them.
+    fn gather<T>(
         &self,
+        method: &str,
         questions: &[Question],
         bounds: Bounds<'_>,
-        check: impl Fn(usize, Value) -> Result<T, String>,
-    ) -> Result<Vec<T>, Trouble> {
-        let Some(first) = questions.first() else { return Ok(Vec::new()) };
-        self.rounds(&first.method, bounds, |endpoint, timeout| {
-            let passed = |place: usize, value| {
-                check(place, value).map_err(|why| endpoint.rejected(&first.method, why))
-            };
-            let all: Vec<&Question> = questions.iter().collect();
-            if questions.len() > 1 && !endpoint.refuses_batches.load(Ordering::Relaxed) {
-                match endpoint.ask_batch(&all, timeout) {
-                    Ok(answers) => {
-                        let answers = answers.into_iter().enumerate();
-                        return answers.map(|(place, answer)| passed(place, answer?)).collect();
-                    }
-                    Err(trouble) if trouble.is_passing() && !refuses_batches(&trouble) => {
-                        return Err(trouble);
-                    }
-                    // What it does not take together it may take one by one.
-                    Err(_) => endpoint.refuses_batches.store(true, Ordering::Relaxed),
+        check: &impl Fn(usize, Value) -> Result<T, String>,
+    ) -> Result<(Vec<T>, Vec<usize>), Trouble> {
+        let mut answers = Vec::with_capacity(questions.len());
+        let mut places = Vec::new();
+        for chunk in questions.chunks(self.policy.batch.max(1)) {
+            let before = answers.len();
+            let (place, part) = self.rounds(method, bounds, |endpoint, allowance| {
+                let passed = |at: usize, value| {
+                    check(before + at, value).map_err(|why| endpoint.rejected(method, why))
+                };
+                if let Some(answers) = self.ask_together(endpoint, chunk, allowance)? {
+                    let answers = answers.into_iter().enumerate();
+                    return answers.map(|(at, answer)| passed(at, answer?)).collect();
                 }
+                let mut part = Vec::with_capacity(chunk.len());
+                for (at, question) in chunk.iter().enumerate() {
+                    let answer = self.ask_next(endpoint, question, bounds).map_err(|trouble| {
+                        // Of many, the one that the time was over at says least.
+                        let (answered, questions) = (before + at, questions.len());
+                        let late = is_cut_off(&trouble, self.policy.timeout);
+                        match late && questions > 1 && !bounds.are_cancelled() {
+                            true => {
+                                let place = endpoint.place().to_owned();
+                                let what = What::Unfinished { place, answered, questions };
+                                endpoint.trouble(method, what)
+                            }
+                            false => trouble,
+                        }
+                    })?;
+                    part.push(passed(at, answer)?);
+                }
+                Ok(part)
+            })?;
+            answers.extend(part);
+            places.retain(|other| *other != place);
+            places.push(place);
+        }
+        if places.is_empty() {
+            // Whoever was asked last said that there is nothing to ask for.
+            places.extend((!self.endpoints.is_empty()).then(|| self.first()));
+        }
+        Ok((answers, places))
+    }
+
+    /// Asks several questions in one request, if the endpoint takes that.
+    fn ask_together(
+        &self,
+        endpoint: &Endpoint,
+        questions: &[Question],
+        allowance: Allowance<'_>,
+    ) -> Result<Option<Vec<Result<Value, Trouble>>>, Trouble> {
+        if questions.len() < 2 || endpoint.refuses_batches.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        match endpoint.ask_batch(questions, allowance) {
+            Ok(answers) => Ok(Some(answers)),
+            Err(trouble) if trouble.is_passing() && !refuses_batches(&trouble) => Err(trouble),
+            Err(trouble) if matches!(*trouble.what, What::Cancelled) => Err(trouble),
+            // What it does not take together it may take one by one.
+            Err(_) => {
+                endpoint.refuses_batches.store(true, Ordering::Relaxed);
+                Ok(None)
             }
-            let answers = all.iter().enumerate();
-            answers.map(|(place, one)| passed(place, endpoint.ask(one, timeout)?)).collect()
-        })
+        }
+    }
+
+    /// Asks one of several questions, while there is time.
+    fn ask_next(
+        &self,
+        endpoint: &Endpoint,
+        question: &Question,
+        bounds: Bounds<'_>,
+    ) -> Result<Value, Trouble> {
+        let allowance = self.allowance(&bounds);
+        if bounds.are_cancelled() || allowance.timeout.is_zero() {
+            return Err(endpoint.trouble(&question.method, What::Cancelled));
+        }
+        endpoint.ask_within(question, allowance)
+    }
+
+    fn allowance<'a>(&self, bounds: &Bounds<'a>) -> Allowance<'a> {
+        let timeout = self.policy.timeout.min(bounds.left());
+        Allowance { timeout, cancelled: bounds.cancelled }
     }
 
     /// Goes through the endpoints, again and again while that may help, until `attempt` succeeds.
+    /// Returns with which of them it did.
     fn rounds<T>(
         &self,
         asked: &str,
         bounds: Bounds<'_>,
-        attempt: impl Fn(&Endpoint, Duration) -> Result<T, Trouble>,
-    ) -> Result<T, Trouble> {
+        attempt: impl Fn(&Endpoint, Allowance<'_>) -> Result<T, Trouble>,
+    ) -> Result<(usize, T), Trouble> {
         let mut telling: Option<Trouble> = None;
         let mut wait = self.policy.first_wait;
         for round in 1..=self.policy.rounds.max(1) {
             let mut may_help = false;
             for (place, endpoint) in self.in_turn() {
-                if (bounds.cancelled)() {
+                if bounds.are_cancelled() {
                     return Err(endpoint.trouble(asked, What::Cancelled));
                 }
                 let trouble = match self.attempt(endpoint, asked, bounds, &attempt) {
                     Ok(answer) => {
                         self.preferred.store(place, Ordering::Relaxed);
-                        return Ok(answer);
+                        return Ok((place, answer));
                     }
                     Err(trouble) => trouble,
                 };
@@ -315,26 +404,24 @@ impl Client {
             }
             wait = (wait * 2).min(self.policy.longest_wait);
         }
+        Err(match telling {
+            Some(trouble) => self.remember(asked, trouble),
+            None => no_endpoint(asked),
+        })
+    }
+
+    /// Keeps a trouble, if it tells anything; else returns the one before it.
+    fn remember(&self, asked: &str, trouble: Trouble) -> Trouble {
         let mut last = self.last_troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(trouble) = &telling {
-            let before = last.iter().position(|before| before.asked == asked);
-            if is_cut_off(trouble, self.policy.timeout) {
-                // There was no time left to ask properly: what came before says more.
-                if let Some(before) = before {
-                    return Err(last[before].clone());
-                }
-            } else {
-                before.map(|before| last.remove(before));
-                last.truncate(KEPT_TROUBLES - 1);
-                last.insert(0, trouble.clone());
-            }
+        let before = last.iter().position(|before| before.asked == asked);
+        if is_cut_off(&trouble, self.policy.timeout) {
+            // There was no time left to ask properly: what came before says more.
+            return before.map_or(trouble, |before| last[before].clone());
         }
-        Err(telling.unwrap_or_else(|| {
-            let place = "no endpoint".to_owned();
-            let why = "none is given".to_owned();
-            let what = What::Unreachable { place: place.clone(), why };
-            Trouble { place, asked: asked.to_owned(), what: Box::new(what) }
-        }))
+        before.map(|before| last.remove(before));
+        last.truncate(KEPT_TROUBLES - 1);
+        last.insert(0, trouble.clone());
+        trouble
     }
 
     fn attempt<T>(
@@ -342,12 +429,14 @@ impl Client {
         endpoint: &Endpoint,
         asked: &str,
         bounds: Bounds<'_>,
-        attempt: impl Fn(&Endpoint, Duration) -> Result<T, Trouble>,
+        attempt: impl Fn(&Endpoint, Allowance<'_>) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
         if endpoint.lacks(asked) {
             return Err(endpoint.lack(asked));
         }
-        let _slot = self.slots.take();
+        let Some(_slot) = self.slots.take(&bounds) else {
+            return Err(endpoint.trouble(asked, What::Cancelled));
+        };
         let rest = endpoint.rest();
         let place = endpoint.place().to_owned();
         if !rest.is_zero() && (self.endpoints.len() > 1 || !bounds.wait(rest)) {
@@ -363,12 +452,12 @@ impl Client {
                 },
             ));
         }
-        let timeout = self.policy.timeout.min(bounds.left());
-        if timeout.is_zero() {
+        let allowance = self.allowance(&bounds);
+        if allowance.timeout.is_zero() {
             return Err(endpoint.trouble(asked, What::Cancelled));
         }
         self.tell(&Notice::Asking { place: &place, asked });
-        let answer = attempt(endpoint, timeout);
+        let answer = attempt(endpoint, allowance);
         match &answer {
             Ok(_) => self.tell(&Notice::Answered { place: &place, asked }),
             Err(trouble) if endpoint.lacks(asked) && !trouble.is_lack() => {
@@ -385,9 +474,12 @@ impl Client {
 
     /// The endpoints, beginning with the one that answered last.
     fn in_turn(&self) -> impl Iterator<Item = (usize, &Endpoint)> {
-        let count = self.endpoints.len();
-        let first = self.preferred.load(Ordering::Relaxed);
+        let (count, first) = (self.endpoints.len(), self.first());
         (0..count).map(move |turn| (first + turn) % count).map(|at| (at, &self.endpoints[at]))
+    }
+
+    fn first(&self) -> usize {
+        self.preferred.load(Ordering::Relaxed)
     }
 
     fn tell(&self, notice: &Notice<'_>) {
@@ -409,16 +501,26 @@ fn weight(trouble: &Trouble, timeout: Duration) -> u8 {
     match *trouble.what {
         What::Lacks { .. } => 0,
         _ if is_cut_off(trouble, timeout) => 0,
-        What::Refused { .. } => 2,
-        What::Rejected { .. } => 3,
-        _ => 1,
+        // Another may yet answer.
+        _ if trouble.is_barred() => 1,
+        What::Refused { .. } => 3,
+        What::Rejected { .. } => 4,
+        _ => 2,
     }
+}
+
+/// The trouble where nobody is there to be asked.
+fn no_endpoint(asked: &str) -> Trouble {
+    let place = "no endpoint".to_owned();
+    let why = "none is given".to_owned();
+    let what = What::Unreachable { place: place.clone(), why };
+    Trouble { place, asked: asked.to_owned(), what: Box::new(what) }
 }
 
 /// Whether a request got less time than requests usually have, because whoever asked had no more.
 fn is_cut_off(trouble: &Trouble, timeout: Duration) -> bool {
     match *trouble.what {
-        What::Cancelled => true,
+        What::Cancelled | What::Unfinished { .. } => true,
         What::Timeout { after, .. } => after < timeout,
         _ => false,
     }

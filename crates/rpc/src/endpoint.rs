@@ -1,14 +1,16 @@
 //! One node: a URL, one request, one answer.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use ureq::http::Uri;
 use ureq::{Agent, Body};
 
-use crate::client::Question;
+use crate::client::{GLANCE, Question};
 use crate::trouble::{Trouble, What, is_lack};
 
 /// A node that is asked over HTTP.
@@ -26,6 +28,13 @@ pub struct Endpoint {
     /// Methods that it said it does not have.
     lacking: Mutex<Vec<String>>,
     pub(crate) refuses_batches: AtomicBool,
+}
+
+/// How long a request may take, and who may end it before.
+#[derive(Clone, Copy)]
+pub(crate) struct Allowance<'a> {
+    pub(crate) timeout: Duration,
+    pub(crate) cancelled: &'a dyn Fn() -> bool,
 }
 
 /// Why a text is no URL of a node.
@@ -74,25 +83,34 @@ impl Endpoint {
     /// # Errors
     /// If there is none within `timeout`.
     pub fn ask(&self, question: &Question, timeout: Duration) -> Result<Value, Trouble> {
+        self.ask_within(question, Allowance { timeout, cancelled: &|| false })
+    }
+
+    /// As [`Endpoint::ask`], unless somebody ends it before.
+    pub(crate) fn ask_within(
+        &self,
+        question: &Question,
+        allowance: Allowance<'_>,
+    ) -> Result<Value, Trouble> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let asked = question.method.as_str();
-        let answer = self.post(asked, &question.envelope(id).to_string(), timeout)?;
-        match answer.json().filter(is_answer) {
-            // Whatever else it says, it wants to be left alone.
-            Some(value) if answer.code != 429 => self.result(question, id, value, &answer),
-            _ => Err(self.no_answer(asked, answer)),
+        let answer = self.post(asked, question.envelope(id).to_string(), allowance)?;
+        let value = answer.json().filter(is_answer);
+        match value.filter(|value| !answer.is_turned_away(asked, value)) {
+            Some(value) => self.result(question, id, value, &answer),
+            None => Err(self.no_answer(asked, answer)),
         }
     }
 
     /// Asks several questions in one request, once. Returns the results in their order.
     ///
     /// # Errors
-    /// For all together if there is no list of answers within `timeout`; for each question that is
-    /// not answered in it.
-    pub fn ask_batch(
+    /// For all together if there is no list of answers in time; for each question that is not answered
+    /// in it.
+    pub(crate) fn ask_batch(
         &self,
-        questions: &[&Question],
-        timeout: Duration,
+        questions: &[Question],
+        allowance: Allowance<'_>,
     ) -> Result<Vec<Result<Value, Trouble>>, Trouble> {
         let count = questions.len() as u64;
         let first = self.next_id.fetch_add(count, Ordering::Relaxed);
@@ -100,8 +118,10 @@ impl Endpoint {
         let envelopes: Vec<Value> =
             questions.iter().zip(ids.clone()).map(|(question, id)| question.envelope(id)).collect();
         let asked = questions.first().map_or("", |question| &question.method);
-        let answer = self.post(asked, &Value::Array(envelopes).to_string(), timeout)?;
-        let Some(Value::Array(mut values)) = answer.json() else {
+        let answer = self.post(asked, Value::Array(envelopes).to_string(), allowance)?;
+        let Some(Value::Array(mut values)) =
+            answer.json().filter(|value| !answer.is_turned_away(asked, value))
+        else {
             return Err(self.no_answer(asked, answer));
         };
         let answers = questions.iter().zip(ids).map(|(question, id)| {
@@ -120,12 +140,13 @@ impl Endpoint {
     /// Gets what is at a path below the URL, once.
     ///
     /// # Errors
-    /// If it is not there within `timeout`, or if that takes more than the limit.
-    pub fn get(&self, path: &str, timeout: Duration) -> Result<Vec<u8>, Trouble> {
+    /// If it is not there in time, or if that takes more than the limit.
+    pub(crate) fn get(&self, path: &str, allowance: Allowance<'_>) -> Result<Vec<u8>, Trouble> {
         let url = below(&self.url, path);
-        let request = self.agent.get(&url).config().timeout_global(Some(timeout)).build();
-        let response = request.header("accept", "application/json").call();
-        let answer = self.read(path, response, timeout)?;
+        let timeout = Some(allowance.timeout);
+        let request = self.agent.get(&url).config().timeout_global(timeout).build();
+        let request = request.header("accept", "application/json");
+        let answer = self.send(path, allowance, move || request.call())?;
         match answer.code {
             200 => Ok(answer.body),
             _ => Err(self.status(path, answer)),
@@ -166,31 +187,52 @@ impl Endpoint {
         self.trouble(&asked.clone(), What::Rejected { place, asked, why })
     }
 
-    fn post(&self, asked: &str, question: &str, timeout: Duration) -> Result<Answer, Trouble> {
-        let request = self.agent.post(&self.url).config().timeout_global(Some(timeout)).build();
-        let response = request.header("content-type", "application/json").send(question);
-        self.read(asked, response, timeout)
-    }
-
-    fn read(
+    fn post(
         &self,
         asked: &str,
-        response: Result<ureq::http::Response<Body>, ureq::Error>,
-        timeout: Duration,
+        question: String,
+        allowance: Allowance<'_>,
     ) -> Result<Answer, Trouble> {
-        let failed = |error: ureq::Error| self.failed(asked, &error, timeout);
-        let mut response = response.map_err(failed)?;
-        let status = response.status();
-        let retry_after = response.headers().get("retry-after");
-        // The other form is a date, which rate limits do not use.
-        let retry_after = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        let body = response.body_mut().with_config().limit(self.answer_limit).read_to_vec();
-        Ok(Answer {
-            status: status.to_string(),
-            code: status.as_u16(),
-            retry_after: retry_after.map(Duration::from_secs),
-            body: body.map_err(failed)?,
-        })
+        let timeout = Some(allowance.timeout);
+        let request = self.agent.post(&self.url).config().timeout_global(timeout).build();
+        let request = request.header("content-type", "application/json");
+        self.send(asked, allowance, move || request.send(question))
+    }
+
+    /// Has a request made by another thread, so that whoever waits for it can leave.
+    fn send(
+        &self,
+        asked: &str,
+        allowance: Allowance<'_>,
+        request: impl FnOnce() -> Result<ureq::http::Response<Body>, ureq::Error> + Send + 'static,
+    ) -> Result<Answer, Trouble> {
+        let Allowance { timeout, cancelled } = allowance;
+        let unreachable =
+            |why: String| self.trouble(asked, What::Unreachable { place: self.place.clone(), why });
+        let (limit, started) = (self.answer_limit, Instant::now());
+        let (sender, receiver) = channel();
+        let work = move || {
+            // Nobody may wait for it any more.
+            let _ = sender.send(request().and_then(|response| Answer::read(response, limit)));
+        };
+        thread::Builder::new().spawn(work).map_err(|error| unreachable(error.to_string()))?;
+        loop {
+            match receiver.recv_timeout(GLANCE) {
+                Ok(answer) => return answer.map_err(|error| self.failed(asked, &error, timeout)),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(unreachable("the request broke off".into()));
+                }
+                Err(RecvTimeoutError::Timeout) if cancelled() => {
+                    return Err(self.trouble(asked, What::Cancelled));
+                }
+                // Whatever it waits for.
+                Err(RecvTimeoutError::Timeout) if started.elapsed() > timeout + GLANCE => {
+                    let place = self.place.clone();
+                    return Err(self.trouble(asked, What::Timeout { place, after: timeout }));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
     }
 
     /// The result in an answer to this question.
@@ -265,6 +307,31 @@ struct Answer {
 }
 
 impl Answer {
+    fn read(mut response: ureq::http::Response<Body>, limit: u64) -> Result<Self, ureq::Error> {
+        let status = response.status();
+        let retry_after = response.headers().get("retry-after");
+        // The other form is a date, which rate limits do not use.
+        let retry_after = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        Ok(Self {
+            status: status.to_string(),
+            code: status.as_u16(),
+            retry_after: retry_after.map(Duration::from_secs),
+            body: response.body_mut().with_config().limit(limit).read_to_vec()?,
+        })
+    }
+
+    /// Whether whoever asks is turned away, whatever else the answer says.
+    fn is_turned_away(&self, asked: &str, value: &Value) -> bool {
+        let error = &value["error"];
+        let message = error["message"].as_str().unwrap_or_default();
+        match self.code {
+            401 | 407 | 429 => true,
+            // Some keys are good for some methods.
+            403 => !is_lack(asked, error["code"].as_i64(), message),
+            _ => false,
+        }
+    }
+
     fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
     }

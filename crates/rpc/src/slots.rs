@@ -2,6 +2,8 @@
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
+use crate::client::{Bounds, GLANCE};
+
 /// A number of slots, of which each request takes one.
 #[derive(Debug)]
 pub(crate) struct Slots {
@@ -18,12 +20,18 @@ impl Slots {
         Self { free: Mutex::new(count), freed: Condvar::new() }
     }
 
-    /// Waits for a free one.
-    pub(crate) fn take(&self) -> Slot<'_> {
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = self.freed.wait_while(free, |free| *free == 0);
-        *free.unwrap_or_else(PoisonError::into_inner) -= 1;
-        Slot(self)
+    /// Waits for a free one, as long as that is wanted.
+    pub(crate) fn take(&self, bounds: &Bounds<'_>) -> Option<Slot<'_>> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        while *free == 0 {
+            if bounds.are_cancelled() || bounds.left().is_zero() {
+                return None;
+            }
+            let waited = self.freed.wait_timeout(free, GLANCE);
+            free = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *free -= 1;
+        Some(Slot(self))
     }
 }
 

@@ -102,6 +102,16 @@ pub enum What {
         /// What the library says.
         why: String,
     },
+    /// The time was over before all of several questions were answered.
+    #[error("{place} had answered {answered} of {questions} questions when the time was over")]
+    Unfinished {
+        /// Where.
+        place: String,
+        /// How many were answered.
+        answered: usize,
+        /// Of how many.
+        questions: usize,
+    },
     /// The operating system says no.
     #[error("cannot reach {place}: {why}")]
     Unreachable {
@@ -141,7 +151,10 @@ impl Trouble {
             | What::Timeout { .. }
             | What::Transport { .. }
             | What::Unreachable { .. } => true,
-            What::Cancelled | What::Lacks { .. } | What::Rejected { .. } => false,
+            What::Cancelled
+            | What::Lacks { .. }
+            | What::Rejected { .. }
+            | What::Unfinished { .. } => false,
         }
     }
 
@@ -154,6 +167,49 @@ impl Trouble {
                 | What::Transport { .. }
                 | What::Unreachable { .. }
         )
+    }
+
+    /// Whether the node turns away whoever asks, or is no node: it would again.
+    pub fn is_barred(&self) -> bool {
+        match *self.what {
+            What::Status { code, .. } => match code {
+                401 | 403 | 407 => true,
+                // Of what is at a path, a node may not have this one.
+                300..=399 | 404 | 405 | 410 => !self.asked.starts_with('/'),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// What a person can do about it, where that does not depend on the question.
+    pub fn advice(&self) -> Option<&'static str> {
+        const RATE: &str = "it is asked more often than it allows: give it time, or name another";
+        Some(match &*self.what {
+            What::Cancelled | What::Unfinished { .. } => {
+                "allow more time, or name a node that answers faster"
+            }
+            What::HostNotFound { .. } | What::Transport { .. } | What::Unreachable { .. } => {
+                "is the node running, and the URL right?"
+            }
+            What::Malformed { .. } => "is it the URL of a JSON-RPC node?",
+            What::Timeout { .. } => "is the node overloaded? wait until it is not, or name another",
+            What::Refused { code, message, .. } if is_rate_limit(*code, message) => RATE,
+            What::Status { code: 401 | 403 | 407, .. } => {
+                "the node does not let us in: is the key in the URL right, and may it ask for that?"
+            }
+            What::Status { .. } if self.is_barred() => {
+                "no node answers there: is the path of the URL right?"
+            }
+            What::Status { code: 429, .. } => RATE,
+            What::Status { code: 408 | 500.., .. } => {
+                "the node is in trouble: look at its log, or name another"
+            }
+            What::Lacks { .. }
+            | What::Refused { .. }
+            | What::Rejected { .. }
+            | What::Status { .. } => return None,
+        })
     }
 
     /// Whether the node does not have the method.

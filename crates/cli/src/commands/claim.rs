@@ -198,7 +198,7 @@ impl Claim {
         let reporter = Reporter::new(talk);
         let interrupt = Interrupt::listen()?;
         let (facts, kept) = self.sources()?;
-        let boot = self.boot(facts)?;
+        let boot = self.boot(facts, &interrupt)?;
         let host = Answers {
             boot: &boot,
             kept,
@@ -220,11 +220,12 @@ impl Claim {
 
         let machine = match loaded {
             Some(loaded) => {
+                let interrupt = interrupt.clone();
                 Some(self.run(loaded, host, interrupt, record.as_ref(), judged.code())?)
             }
             None => None,
         };
-        let compared = if judged.code() == 1 { self.compare(&judged) } else { None };
+        let compared = if judged.code() == 1 { self.compare(&judged, &interrupt) } else { None };
         let code = judged.code();
         let report = Report::of(&boot, &judged, seconds, compared, machine);
         match self.json {
@@ -273,12 +274,17 @@ impl Claim {
     }
 
     /// The inputs of the run: flags before the file, and what nodes say where both are silent.
-    fn boot(&self, file: Facts) -> Result<Boot> {
+    fn boot(&self, file: Facts, interrupt: &Interrupt) -> Result<Boot> {
         let online = self.nodes.are_named()?;
         let [l1, _, l2] = self.nodes.all();
         let ask =
             |(flag, urls): (&'static str, &Vec<String>)| client(flag, urls, Policy::default());
-        let bounds = || Bounds::within(Duration::from_secs(self.deadline));
+        let cancelled = || interrupt.check().is_err();
+        let bounds = || Bounds::new(self.until(), &cancelled);
+        let failed = |trouble: &Trouble| match interrupt.check() {
+            Ok(()) => failed(trouble),
+            Err(interrupted) => interrupted,
+        };
         let missing = |what: &str, flag: &str| {
             Failure::input(format!("{what} is not known")).hint(format!("give {flag}"))
         };
@@ -417,14 +423,14 @@ impl Claim {
     }
 
     /// Seeks the first block that differs from somebody else's, by halves: after it, all do.
-    fn compare(&self, judged: &Judged) -> Option<Compared> {
+    fn compare(&self, judged: &Judged, interrupt: &Interrupt) -> Option<Compared> {
         let l2 = self.nodes.all()[2];
         let rollup = ("--rollup-node-address", &self.rollup_node_address);
         let (with, urls) = [rollup, l2].into_iter().find(|(_, urls)| !urls.is_empty())?;
         let of_rollup = with == rollup.0;
         let compared = client(with, urls, Policy::default()).and_then(|nodes| {
             let differs = |number: u64, ours: Hash| -> Result<Option<Hash>> {
-                let theirs = self.block_of(&nodes, of_rollup, number);
+                let theirs = self.block_of(&nodes, of_rollup, number, interrupt);
                 let theirs = theirs.map_err(|trouble| failed(&trouble))?;
                 Ok((theirs != ours).then_some(theirs))
             };
@@ -461,12 +467,19 @@ impl Claim {
         nodes: &Client,
         of_rollup: bool,
         number: u64,
+        interrupt: &Interrupt,
     ) -> std::result::Result<Hash, Trouble> {
-        let bounds = Bounds::within(Duration::from_secs(self.deadline));
+        let cancelled = || interrupt.check().is_err();
+        let bounds = Bounds::new(self.until(), &cancelled);
         match of_rollup {
             true => view::rollup_output_at(nodes, number, bounds).map(|output| output.block),
             false => view::block_hash(nodes, number, bounds),
         }
+    }
+
+    /// When a question that is asked now is given up.
+    fn until(&self) -> Instant {
+        Instant::now() + Duration::from_secs(self.deadline)
     }
 
     /// How a wrong claim is disputed.
@@ -661,7 +674,8 @@ fn verdict(code: u8) -> &'static str {
 }
 
 fn failed(trouble: &Trouble) -> Failure {
-    Failure::environment(trouble.in_full()).hint("is the node running, and the URL right?")
+    let advice = trouble.advice().unwrap_or("is it a node of the right chain?");
+    Failure::environment(trouble.in_full()).hint(advice)
 }
 
 fn digits(hash: &Hash) -> String {

@@ -153,12 +153,15 @@ impl Single {
             (false, _) => Talk::Everything,
         };
         let reporter = Reporter::new(talk);
-        let host = self.host(&reporter)?;
+        let interrupt = Interrupt::listen()?;
+        let host = self.host(&reporter, &interrupt)?;
         match self.program.split_first() {
             Some((program, arguments)) => {
                 let mut command = Command::new(program);
                 command.args(arguments);
-                let status = serve_program(&host, command).map_err(failed)?;
+                let served = serve_program(&host, command);
+                interrupt.check()?;
+                let status = served.map_err(failed)?;
                 match status.code().and_then(|code| u8::try_from(code).ok()) {
                     Some(code) => Ok(code),
                     None => Err(Failure::environment(format!("the program ended with {status}"))),
@@ -167,21 +170,23 @@ impl Single {
             None if self.native => {
                 let mut progress = Progress::new(self.quiet, 0);
                 reporter.step_around(progress.bar());
-                let judged = judge(&mut &host, &Interrupt::listen()?, &mut progress)?;
+                let judged = judge(&mut &host, &interrupt, &mut progress)?;
                 progress.finish();
                 print(&format!("{}\n", judged.decision))?;
                 Ok(judged.code())
             }
             None => {
                 let pipes = ServerPipes::inherited().map_err(failed)?;
-                serve(&host, pipes).map_err(failed)?;
+                let served = serve(&host, pipes);
+                interrupt.check()?;
+                served.map_err(failed)?;
                 Ok(0)
             }
         }
     }
 
     /// A store, and who follows hints.
-    fn host(&self, reporter: &Arc<Reporter>) -> Result<OpHost> {
+    fn host(&self, reporter: &Arc<Reporter>, interrupt: &Interrupt) -> Result<OpHost> {
         let kept: Box<dyn PreimageStore> = match &self.data_dir {
             Some(directory) => store::create(directory, self.data_format)?,
             None if self.nodes.are_named()? => Box::new(MemoryStore::new()),
@@ -209,7 +214,7 @@ impl Single {
             nodes: &self.nodes,
             payload_witness: self.enable_experimental_witness_endpoint,
             deadline: Duration::from_secs(self.deadline),
-            cancel: None,
+            cancel: Some(interrupt.flag()),
             reporter,
         }
         .host()

@@ -71,9 +71,12 @@ impl Record {
             None => self.run.source(&stage)?,
         };
         let recorded = self.run.manner().record(loaded, !self.without_program, stage, source)?;
-        let Taken { mut ran, source, hints, preimages, bytes } = recorded;
+        let Taken { mut ran, source, hints, preimages, inputs, bytes } = recorded;
         destination.write(|sink| sink.write_all(&bytes))?;
         let problem = ran.verdict.is_ok().then(|| source.shutdown()).flatten();
+        // A program that decided nothing may not have come so far.
+        let decided = matches!(ran.verdict, Ok(0 | 1));
+        let problem = problem.or_else(|| self.block.unused(&inputs).filter(|_| decided));
         let name = match &destination {
             Destination::Stdout => "standard output".into(),
             _ => self.out.display().to_string(),

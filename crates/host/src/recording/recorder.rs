@@ -28,6 +28,11 @@ impl<O, W: Write> Recorder<O, W> {
         (self.hints, self.seen.len() as u64)
     }
 
+    /// The keys that were asked for so far, in ascending order.
+    pub fn keys(&self) -> impl Iterator<Item = Key> {
+        self.seen.keys().copied()
+    }
+
     /// Ends the recording, and gives back the oracle and where it was written to.
     ///
     /// # Errors

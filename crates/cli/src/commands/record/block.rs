@@ -9,7 +9,7 @@ use clap::Args;
 use tribunal_host::store::MemoryStore;
 use tribunal_host::{LocalHost, Patience, PreimageStore, Router};
 use tribunal_optimism_host::{BlockBoot, Fetcher, Options};
-use tribunal_preimage::Oracle as _;
+use tribunal_preimage::{Key, Oracle as _};
 use tribunal_rpc::{Bounds, Policy};
 
 use crate::failure::{Failure, Result};
@@ -20,6 +20,9 @@ use crate::world::Source;
 
 /// The program, built from guests/op-block.
 static PROGRAM: &[u8] = include_bytes!("../../../../../guests/elf/mips64/op-block.elf.gz");
+
+/// The input with the configuration of the rollup.
+const CONFIG: Key = Key::local(6);
 
 /// Which block is recorded, and who has it.
 #[derive(Args, Debug)]
@@ -63,9 +66,16 @@ impl BlockArgs {
 
         let cancelled = || cancel.load(Ordering::Relaxed);
         let bounds = Bounds::new(Instant::now() + deadline, &cancelled);
-        let mut boot = BlockBoot::ask(&client, number, bounds).map_err(|trouble| {
-            Failure::environment(format!("the node does not say what block {number} is"))
-                .detail(trouble.in_full())
+        let asked = BlockBoot::ask(&client, number, bounds);
+        stage.interrupt.check()?;
+        let mut boot = asked.map_err(|trouble| {
+            let failure =
+                Failure::environment(format!("the node does not say what block {number} is"))
+                    .detail(trouble.in_full());
+            match trouble.advice() {
+                Some(advice) => failure.hint(advice),
+                None => failure,
+            }
         })?;
         if let Some(path) = &self.rollup_config_path {
             let config = std::fs::read(path).map_err(|error| Failure::reading(path, &error))?;
@@ -90,6 +100,18 @@ impl BlockArgs {
         host.hint(Fetcher::whole_block(number).as_bytes())
             .map_err(|error| Failure::environment(error.to_string()))?;
         Ok(Source::fetched(host))
+    }
+
+    /// What to say where a configuration is named, and the program did not want it among its inputs.
+    pub(crate) fn unused(&self, inputs: &[Key]) -> Option<String> {
+        let path = self.rollup_config_path.as_ref()?;
+        (!inputs.contains(&CONFIG)).then(|| {
+            format!(
+                "{} was not used: the program knows the configuration of this chain itself, and judged \
+                 by that; leave --rollup-config-path out, or name a program that asks for it",
+                path.display()
+            )
+        })
     }
 }
 
