@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
-use tribunal_host::{PreimageStore, store};
+use tribunal_host::PreimageStore;
 use tribunal_jit::EngineKind;
 use tribunal_onchain::{Address, Artifact, Contract, Instance};
 
@@ -20,6 +20,7 @@ use crate::engines::Engines;
 use crate::failure::{Failure, Result, Statuses};
 use crate::input::read_artifact;
 use crate::judge::Judge;
+use crate::stores;
 use crate::units::Bytes;
 
 /// A fault-proof environment: run a program in a fault-proof VM, and prove any one step of the run.
@@ -291,7 +292,7 @@ impl ProofArgs {
 
     /// Opens the store.
     pub(crate) fn store(&self) -> Result<Option<Box<dyn PreimageStore>>> {
-        Ok(self.preimages.as_deref().map(store::open).transpose()?)
+        self.preimages.as_deref().map(stores::open).transpose()
     }
 }
 

@@ -22,6 +22,7 @@ mod programs;
 mod progress;
 mod running;
 mod speaker;
+mod stores;
 mod style;
 mod symbol;
 mod units;

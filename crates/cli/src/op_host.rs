@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tribunal_host::store::{MemoryStore, Split};
 use tribunal_host::{Event, LocalHost, Patience, PreimageStore, Router};
-use tribunal_optimism_host::{Boot, Fetcher, Nodes, Options, register_computed};
+use tribunal_optimism_host::{Boot, Fetcher, Nodes, Options, Verified, register_computed};
 use tribunal_rpc::Policy;
 
 use crate::failure::{Failure, Result};
@@ -56,7 +56,10 @@ impl Answers<'_> {
             Event::Unknown { .. } if !online => {}
             event => events.event(event),
         });
-        Ok(LocalHost::with_router(Box::new(Split { locals, rest: self.kept }), router))
+        Ok(LocalHost::with_router(
+            Box::new(Split { locals, rest: Verified::new(self.kept) }),
+            router,
+        ))
     }
 
     fn fetcher(&self) -> Result<Fetcher> {

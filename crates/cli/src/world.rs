@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use clap::Args;
 use tribunal_host::child::{EndedBy, LineSink, Options, ShutdownWaits};
-use tribunal_host::{ChildHost, LocalHost, PreimageStore, Recorder, store};
+use tribunal_host::{ChildHost, LocalHost, PreimageStore, Recorder};
 use tribunal_machine::{Host, Stream};
 use tribunal_preimage::{Key, Oracle, OracleError};
 
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
+use crate::stores;
 
 /// Who answers the program.
 #[derive(Args, Debug)]
@@ -45,7 +46,7 @@ impl HostArgs {
 
     /// The store that they name, once more.
     pub(crate) fn store(&self) -> Result<Option<Box<dyn PreimageStore>>> {
-        Ok(self.preimages.as_deref().map(store::open).transpose()?)
+        self.preimages.as_deref().map(stores::open).transpose()
     }
 }
 
@@ -72,7 +73,7 @@ impl Source {
     /// Opens the store or starts the host that the command line names.
     pub(crate) fn open(args: &HostArgs, interrupt: &Interrupt, words: HostWords) -> Result<Self> {
         if let Some(path) = &args.preimages {
-            return Ok(Self::local(store::open(path)?));
+            return Ok(Self::local(stores::open(path)?));
         }
         let Some((program, rest)) = args.host.split_first() else { return Ok(Self::Nobody) };
         if program.is_empty() {

@@ -15,16 +15,17 @@ use tribunal_host::PreimageStore as _;
 use tribunal_host::store::{self, StoreFormat};
 use tribunal_keccak::keccak256;
 use tribunal_optimism_host::Fixture;
-use tribunal_preimage::Key;
+use tribunal_preimage::{Key, KeyKind};
 
 use common::*;
 
 /// One empty block, from a blob; the same with a claim of junk; several blocks; several whose headers
-/// say what their output is made of; no more data.
+/// say what their output is made of; one that recovers a signer; no more data.
 const VALID: &str = "01-jovian-simple-blob-valid";
 const JUNK: &str = "02-jovian-simple-blob-junk-claim";
 const SEVERAL: &str = "10-holocene-frames-ordered-valid";
 const OF_JOVIAN: &str = "16-jovian-batches-duplicate-a-valid";
+const RECOVERS: &str = "60-jovian-precompile-ecrecover-valid";
 const BEYOND: &str = "70-jovian-trace-extension-valid";
 
 fn path(name: &str) -> PathBuf {
@@ -45,8 +46,12 @@ fn program() -> PathBuf {
 
 /// A directory with a data directory of all that a claim needs but this, and the configurations.
 fn directory_of(fixture: &Fixture, lacking: Option<Key>) -> tempfile::TempDir {
+    directory_in(fixture, lacking, StoreFormat::default())
+}
+
+fn directory_in(fixture: &Fixture, lacking: Option<Key>, format: StoreFormat) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
-    let data = store::create(&directory.path().join("data"), StoreFormat::default()).unwrap();
+    let data = store::create(&directory.path().join("data"), format).unwrap();
     let all = fixture.preimages.iter().filter(|(key, _)| Some(*key) != lacking);
     data.put_all(all.cloned().collect()).unwrap();
     for (name, config) in
@@ -132,6 +137,199 @@ fn op_challenger_has_our_program_served_in_the_machine() {
         command.arg(env!("CARGO_BIN_EXE_tribunal")).args(challenger(&fixture, "--server"));
         let output = command.output().unwrap();
         assert_eq!(output.status.code(), Some(status), "{name}: {}", stderr(&output));
+    }
+}
+
+/// Changes one hex digit of what a directory has for a key. Returns its file, and what it held.
+fn damage(data: &Path, key: Key) -> (PathBuf, String) {
+    let digits = hex::encode(key.as_bytes());
+    let file = data.join(&digits[..4]).join(format!("{}.txt", &digits[4..]));
+    let whole = std::fs::read_to_string(&file).unwrap();
+    let (start, last) = whole.split_at(whole.len() - 1);
+    std::fs::write(&file, format!("{start}{}", if last == "0" { 'f' } else { '0' })).unwrap();
+    (file, whole)
+}
+
+/// The key of an element of the fixture's blob.
+fn element(fixture: &Fixture) -> Key {
+    let commitment = fixture.preimages.iter().find(|(key, _)| key.kind() == Some(KeyKind::Sha256));
+    let commitment = commitment.unwrap().1.as_slice().try_into().unwrap();
+    Key::blob(commitment, &tribunal_kzg::point(2))
+}
+
+/// The damage keeps the form of an element, so only who computes the commitment anew notices.
+#[test]
+fn a_damaged_blob_decides_nothing() {
+    let fixture = fixture(VALID);
+    let directory = directory_in(&fixture, None, StoreFormat::Directory);
+    let dir = directory.path();
+    // With all that is computed and the inputs, for who has nothing else.
+    let whole = run_in(dir, challenger(&fixture, "--native"));
+    assert_eq!(whole.status.code(), Some(0), "{}", stderr(&whole));
+    let data = store::create(&dir.join("data"), StoreFormat::Directory).unwrap();
+    data.put_all(fixture.boot.preimages()).unwrap();
+    damage(&dir.join("data"), element(&fixture));
+    let blob = "the blob with the commitment 0x";
+    let arguments = offline(&challenger(&fixture, "--native"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tribunal"));
+    command.current_dir(dir).args(["exec", "--quiet"]).arg(program()).arg("--");
+    command.arg(env!("CARGO_BIN_EXE_tribunal")).args(offline(&challenger(&fixture, "--server")));
+    let alone = run_in(dir, arguments!["exec", "--quiet", program(), "--preimages", "data"]);
+    for output in [run_in(dir, arguments), command.output().unwrap(), alone] {
+        assert_eq!(output.status.code(), Some(3), "{}{}", stdout(&output), stderr(&output));
+        line_with(&stderr(&output), blob);
+        assert!(!stdout(&output).contains("claimed"), "{}", stdout(&output));
+    }
+
+    let output = run_in(dir, ["inspect", "data"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(stdout(&output).matches(blob).count(), 1, "{}", stdout(&output));
+    let output = run_in(dir, ["convert", "data", "copy"]);
+    assert_eq!(output.status.code(), Some(1));
+    line_with(&stderr(&output), blob);
+    line_with(&stderr(&output), "; 4,096 that are damaged were left out");
+    let copy = store::open(&dir.join("copy")).unwrap().keys().unwrap();
+    assert!(!copy.iter().any(|key| key.kind() == Some(KeyKind::Blob)));
+    let output = run_in(dir, ["doctor", "--data-dir", "data"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    line_with(&stdout(&output), blob);
+}
+
+#[test]
+fn a_damaged_blob_is_fetched_anew() {
+    let fixture = fixture(VALID);
+    let directory = directory_in(&fixture, None, StoreFormat::Directory);
+    let (file, whole) = damage(&directory.path().join("data"), element(&fixture));
+    let commitment = fixture.preimages.iter().find(|(key, _)| key.kind() == Some(KeyKind::Sha256));
+    let commitment: [u8; 48] = commitment.unwrap().1.clone().try_into().unwrap();
+    let blob: Vec<u8> = (0..tribunal_kzg::ELEMENTS)
+        .flat_map(|place| {
+            let wanted = Key::blob(&commitment, &tribunal_kzg::point(place));
+            let found = fixture.preimages.iter().find(|(key, _)| *key == wanted);
+            found.unwrap().1.clone()
+        })
+        .collect();
+    let beacon = Node::start(move |asked: &Asked| {
+        let data = match asked.method.split('?').next().unwrap() {
+            "/eth/v1/beacon/genesis" => json!({ "genesis_time": "1" }),
+            "/eth/v1/config/spec" => json!({ "SECONDS_PER_SLOT": "12" }),
+            path if path.starts_with("/eth/v1/beacon/blobs/") => json!([digits(&blob)]),
+            other => return Reply::lacks(other),
+        };
+        Reply::Answer(json!({ "data": data }))
+    });
+    let mut arguments = challenger(&fixture, "--native");
+    arguments[4] = beacon.url.clone();
+    let mut command = tribunal();
+    for proxy in ["http_proxy", "https_proxy", "all_proxy"] {
+        command.env_remove(proxy).env_remove(proxy.to_uppercase());
+    }
+    let output = command.current_dir(directory.path()).args(&arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    line_with(&stderr(&output), "it is being sought anew");
+    assert_eq!(std::fs::read_to_string(file).unwrap(), whole);
+    assert_eq!(beacon.count(), 3);
+    assert_eq!(run_in(directory.path(), ["inspect", "data"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_damaged_result_of_a_precompiled_contract_is_computed_anew() {
+    let fixture = fixture(RECOVERS);
+    let directory = directory_in(&fixture, None, StoreFormat::Directory);
+    let (dir, data) = (directory.path(), directory.path().join("data"));
+    let arguments = challenger(&fixture, "--native");
+    // With nodes, even those that are away, results are kept.
+    let output = run_in(dir, &arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let keys = store::open(&data).unwrap().keys().unwrap();
+    let key = keys.into_iter().find(|key| key.kind() == Some(KeyKind::Precompile)).unwrap();
+    let (file, whole) = damage(&data, key);
+    let damaged = std::fs::read_to_string(&file).unwrap();
+    let output = run_in(dir, ["inspect", "data"]);
+    assert_eq!(output.status.code(), Some(1));
+    line_with(&stdout(&output), "the contract, run again, has another result");
+    line_with(&stdout(&output), &hex::encode(key.as_bytes())[4..]);
+
+    // Where nothing is written, for this run; else for good.
+    for (arguments, then) in [(offline(&arguments), &damaged), (arguments, &whole)] {
+        let output = run_in(dir, arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        line_with(&stderr(&output), "it is being sought anew");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), *then);
+    }
+}
+
+/// All names below a directory.
+fn all_names(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(all_names(&path));
+        }
+        found.push(path);
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn without_nodes_the_data_directory_is_only_read() {
+    let fixture = fixture(RECOVERS);
+    let arguments = offline(&challenger(&fixture, "--native"));
+    for format in [StoreFormat::Directory, StoreFormat::Database] {
+        let directory = directory_in(&fixture, None, format);
+        let data = directory.path().join("data");
+        std::fs::remove_file(data.join("kvformat")).unwrap();
+        let before = all_names(&data);
+        let output = run_in(directory.path(), &arguments);
+        assert_eq!(output.status.code(), Some(0), "{format}: {}", stderr(&output));
+        assert_eq!(all_names(&data), before);
+        // Beside one who writes, and others who read.
+        let writer = store::create(&data, format).unwrap();
+        let reader = store::open(&data).unwrap();
+        let output = run_in(directory.path(), &arguments);
+        assert_eq!(output.status.code(), Some(0), "{format}: {}", stderr(&output));
+        drop((reader, writer));
+
+        std::fs::remove_dir_all(&data).unwrap();
+        let claim = ["claim", "--db", "data", "--block", "1", "--root", &"11".repeat(32)];
+        let claim: Vec<String> = claim.map(str::to_owned).into();
+        for arguments in [&arguments, &claim] {
+            let output = run_in(directory.path(), arguments);
+            assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+            line_with(&stderr(&output), "there is no data directory data");
+            assert!(!data.exists());
+        }
+    }
+}
+
+#[test]
+fn a_new_data_directory_is_a_database_unless_a_challenger_reads_it() {
+    let fixture = fixture(VALID);
+    let arguments = challenger(&fixture, "--native");
+    let claim = |more: &[&str]| {
+        let given = &arguments[1..arguments.len()];
+        let given = given.iter().filter(|argument| *argument != "--native").cloned();
+        let more = more.iter().map(|&word| word.to_owned());
+        ["claim".to_owned()].into_iter().chain(given).chain(more).collect::<Vec<_>>()
+    };
+    for (mut arguments, format) in [
+        (claim(&[]), "redb"),
+        (claim(&["--data-format", "file"]), "file"),
+        (arguments.clone(), "directory"),
+    ] {
+        let directory = directory_in(&fixture, None, StoreFormat::Directory);
+        arguments.extend(["--deadline".into(), "1".into()]);
+        // What is there stays what it is.
+        let output = run_in(directory.path(), &arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let marker = directory.path().join("data/kvformat");
+        assert_eq!(std::fs::read_to_string(&marker).unwrap(), "directory");
+        std::fs::remove_dir_all(directory.path().join("data")).unwrap();
+        let output = run_in(directory.path(), &arguments);
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        assert_eq!(std::fs::read_to_string(&marker).unwrap(), format);
     }
 }
 

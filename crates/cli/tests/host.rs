@@ -11,6 +11,9 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use support::{Asked, BlobApi, Node, Reply, beacon, bytes, read_packed_json, testdata};
+use tribunal_host::PreimageStore as _;
+use tribunal_host::store::{self, StoreFormat};
+use tribunal_preimage::Key;
 
 use common::*;
 
@@ -197,7 +200,11 @@ fn flags_belong_together_as_kona_hosts_do() {
         for variable in ["L1_HEAD", "DATA_DIR", "L2_CHAIN_ID", "L1_NODE_ADDRESS"] {
             command.env_remove(variable);
         }
-        command.current_dir(tempfile::tempdir().unwrap().keep());
+        let directory = tempfile::tempdir().unwrap();
+        for data in ["dummy", "x"] {
+            std::fs::create_dir(directory.path().join(data)).unwrap();
+        }
+        command.current_dir(&directory);
         command.args(["--l1-head", &zero, "--l2-head", &zero, "--l2-output-root", &zero]);
         command.args(["--l2-claim", &zero, "--l2-block-number", "0"]).args(arguments);
         let output = command.output().unwrap();
@@ -245,6 +252,7 @@ fn flags_belong_together_as_kona_hosts_do() {
 #[test]
 fn a_native_program_is_run_and_its_verdict_is_the_status() {
     let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("data")).unwrap();
     let config = directory.path().join("rollup.json");
     std::fs::write(&config, r#"{"l2_chain_id":77}"#).unwrap();
     let zeroes = "\\000".repeat(30);
@@ -416,6 +424,28 @@ fn doctor_tells_what_is_amiss() {
     assert!(prestate["text"].as_str().unwrap().contains("its state hash is 0x03"), "{prestate}");
     assert_eq!(of("data directory")["grade"], "good");
     assert!(!directory.path().join("new").exists(), "doctor makes nothing");
+
+    let cut = directory.path().join("cut");
+    let kept = store::create(&cut, StoreFormat::Database).unwrap();
+    kept.put(Key::keccak256_of(b"kept"), b"kept".to_vec()).unwrap();
+    drop(kept);
+    let cut = cut.to_str().unwrap();
+    let whole = doctor(&["--data-dir", cut]);
+    assert_eq!(whole.status.code(), Some(0), "{}", stdout(&whole));
+    line_with(&stdout(&whole), "good  1 preimages, all whole");
+    let file = std::fs::OpenOptions::new().write(true).open(format!("{cut}/preimages.redb"));
+    file.unwrap().set_len(5000).unwrap();
+    for output in [doctor(&["--data-dir", cut]), run_in(directory.path(), ["inspect", cut])] {
+        assert_ne!(output.status.code(), Some(0));
+        let said = stdout(&output) + &stderr(&output);
+        line_with(&said, "preimages.redb is damaged: ");
+        line_with(&said, "move it away, so that it can be made anew");
+    }
+    let program = program.to_str().unwrap();
+    let output = run_in(directory.path(), ["exec", "--quiet", program, "--preimages", cut]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    line_with(&stderr(&output), "preimages.redb is damaged: it ends too early");
+    line_with(&stderr(&output), "move it away, so that it can be made anew");
 
     let output = doctor(&["--l2-node-address", "ftp://x"]);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));

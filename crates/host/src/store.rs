@@ -24,9 +24,13 @@ pub use disk::{DiskFormat, DiskStore};
 pub use format::StoreFormat;
 pub use json::{JsonStore, write_json};
 pub use memory::MemoryStore;
-pub use wrapped::{ReadOnly, Split};
+pub use wrapped::{Overlay, ReadOnly, Split};
 
 /// Keeps preimages and vouches for each: what goes in and what comes out belongs to its key.
+///
+/// Of an element of a blob and of the result of a precompiled contract it vouches for the form: nothing
+/// here computes them. A store around it that does is a [`Backend`] too, which says
+/// [`StoreError::Disproved`].
 ///
 /// Local keys are bound to nothing, so any data may be put there; the last put wins.
 pub trait PreimageStore: Backend {
@@ -162,7 +166,7 @@ delegate!(&B, Arc<B>, Box<B>);
 pub fn open(path: &Path) -> Result<Box<dyn PreimageStore>, StoreError> {
     let metadata = path.metadata().map_err(|e| StoreError::io("open", path, e))?;
     if metadata.is_dir() {
-        return match format::read_marker(path)? {
+        return match format::found(path)? {
             Some(StoreFormat::Database) => Ok(Box::new(DatabaseStore::open(path)?)),
             _ => Ok(Box::new(DiskStore::open(path)?)),
         };
@@ -179,13 +183,14 @@ pub fn open(path: &Path) -> Result<Box<dyn PreimageStore>, StoreError> {
 
 /// Opens the store in the directory `dir` for reading and writing, making it if it is not there.
 ///
-/// If there is one, its kind is what it is, whatever is `wanted`.
+/// If there is one, its kind is what it is, whatever is `wanted`; without a marker, what is there tells
+/// it.
 ///
 /// # Errors
 /// As [`DatabaseStore::create`] and [`DiskStore::create`].
 pub fn create(dir: &Path, wanted: StoreFormat) -> Result<Box<dyn PreimageStore>, StoreError> {
     let format = match dir.is_dir() {
-        true => format::read_marker(dir)?,
+        true => format::found(dir)?,
         false => None,
     };
     match format.unwrap_or(wanted).on_disk() {
@@ -238,6 +243,15 @@ pub enum StoreError {
         dir: PathBuf,
         /// `pebble` or `rocksdb`, or both if it cannot be told.
         format: &'static str,
+    },
+    /// What is kept for a key has the form that it should have, and is something else: whoever knows how
+    /// it is computed has computed it.
+    #[error("{place} is damaged: {why}")]
+    Disproved {
+        /// Where it was found.
+        place: String,
+        /// What was computed, and what to do.
+        why: String,
     },
     /// A file that should hold hex digits holds something else.
     #[error("{place} is damaged: {source}; remove it, so that it can be put there again")]
@@ -316,9 +330,22 @@ pub enum StoreError {
         /// The limit in bytes, after decompression.
         limit: u64,
     },
+    /// A directory holds preimages in two formats, and has no marker.
+    #[error(
+        "{} holds preimages in two formats, `{}` and `{}`, and nothing says which counts; move one kind \
+         away, or write the name of the other into {}/{}",
+        .dir.display(), .formats[0], .formats[1], .dir.display(), format::MARKER
+    )]
+    TwoFormats {
+        /// The directory.
+        dir: PathBuf,
+        /// What is in it.
+        formats: [StoreFormat; 2],
+    },
     /// The marker file names a format nobody knows.
     #[error(
-        "{} names the unknown format {found:?}; known are `redb`, `directory` and `file`",
+        "{} names the unknown format {found:?}; known are `redb`, `directory` and `file`: write \
+         there which it is, or remove the file, and what is beside it tells",
         .marker.display()
     )]
     UnknownFormat {
@@ -332,7 +359,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether a preimage is there that is not what it should be, so that it can be put there again.
     pub const fn is_damage(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::Hex { .. })
+        matches!(self, Self::Damaged { .. } | Self::Disproved { .. } | Self::Hex { .. })
     }
 
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {

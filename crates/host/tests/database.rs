@@ -248,6 +248,30 @@ fn a_damaged_database_never_serves_wrong_bytes() {
     assert!(served > 100 && refused > 100, "{served} {refused}");
 }
 
+/// Whoever reads is told the same as who writes: it is the file that is to blame, and what to do.
+#[test]
+fn a_database_that_was_cut_or_is_none_is_damaged_and_no_failing_disk() {
+    let dir = tempdir();
+    let store = DatabaseStore::create(dir.path()).unwrap();
+    (0..40).for_each(|i| put(&store, i));
+    drop(store);
+    let whole = fs::read(file(dir.path())).unwrap();
+    let cuts = [0, 1, 100, 4096, whole.len() / 2, whole.len() - 1];
+    let mut contents: Vec<Vec<u8>> = cuts.iter().map(|cut| whole[..*cut].to_vec()).collect();
+    contents.push([b"not a database ", &whole[15..]].concat());
+    contents.push(vec![0; whole.len()]);
+    for bytes in contents {
+        fs::write(file(dir.path()), &bytes).unwrap();
+        let failed = match store::open(dir.path()) {
+            Err(error) => Some(error),
+            Ok(store) => (0..40).find_map(|i| store.get(Key::keccak256_of(&sample(i))).err()),
+        };
+        let error = failed.expect("something is lacking");
+        assert!(matches!(error, StoreError::DamagedDatabase { .. }), "{}: {error}", bytes.len());
+        assert!(error.to_string().contains("; move it away, so that "), "{error}");
+    }
+}
+
 /// Plays the process that [`a_full_disk_loses_nothing_that_was_kept`] starts.
 #[test]
 fn role_filler() {

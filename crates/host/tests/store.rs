@@ -11,7 +11,8 @@ use std::thread;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tribunal_host::store::{
-    self, Backend, DatabaseStore, DiskFormat, DiskStore, JsonStore, MemoryStore, ReadOnly, Split,
+    self, Backend, DatabaseStore, DiskFormat, DiskStore, JsonStore, MemoryStore, Overlay, ReadOnly,
+    Split, StoreFormat,
 };
 use tribunal_host::{PreimageStore, StoreError};
 use tribunal_preimage::Key;
@@ -78,6 +79,7 @@ fn every_store(dir: &Path) -> Vec<Box<dyn PreimageStore>> {
         Box::new(Arc::new(MemoryStore::new())),
         Box::new(DatabaseStore::create(&dir.join("b")).unwrap()),
         Box::new(Split { locals: MemoryStore::new(), rest: MemoryStore::new() }),
+        Box::new(Overlay { put: MemoryStore::new(), there: MemoryStore::new() }),
     ]
 }
 
@@ -145,6 +147,23 @@ fn what_is_only_read_takes_nothing() {
     assert_eq!(inner.len(), samples().len());
     assert_eq!(store.keys().unwrap(), inner.keys().unwrap());
     assert!(store.has(Key::local(1)));
+}
+
+#[test]
+fn what_is_put_above_a_store_comes_first_and_does_not_reach_it() {
+    let there = Arc::new(MemoryStore::new());
+    there.put_all(samples()).unwrap();
+    let damaged = Key::keccak256_of(b"true");
+    there.save(damaged, b"false".to_vec()).unwrap();
+    let store = Overlay { put: MemoryStore::new(), there: ReadOnly(there.clone()) };
+    assert!(store.get(damaged).unwrap_err().is_damage());
+    store.put(damaged, b"true".to_vec()).unwrap();
+    store.put(Key::local(9), vec![9]).unwrap();
+    assert_eq!(store.get(damaged).unwrap().unwrap(), b"true");
+    assert_eq!(store.get(Key::local(1)).unwrap().unwrap(), b"local");
+    assert_eq!(store.keys().unwrap().len(), samples().len() + 2);
+    assert_eq!(there.load(damaged).unwrap().unwrap(), b"false");
+    assert_eq!(there.get(Key::local(9)).unwrap(), None);
 }
 
 /// Nothing binds a local key to its data: those of one run must not answer another.
@@ -255,7 +274,6 @@ fn foreign_formats_are_refused_with_a_way_out() {
         ("pebble", ["pebble database", "--data.format"]),
         ("rocksdb", ["rocksdb database", "--data-format"]),
         ("zip", ["unknown format \"zip\"", "`directory` and `file`"]),
-        ("", ["unknown format \"\"", "kvformat"]),
         (&"x".repeat(100_000), ["unknown format \"xxx", "kvformat"]),
     ] {
         let dir = tempdir();
@@ -299,6 +317,87 @@ fn opening_tells_the_format_from_the_files_and_writes_nothing() {
         store.put(Key::local(2), vec![2]).unwrap();
         assert_eq!(fs::read_to_string(dir.path().join("kvformat")).unwrap(), format.name());
     }
+}
+
+/// Marked as what it is not, a store would hide all that is in it.
+#[test]
+fn a_store_without_a_marker_stays_what_it_is_when_it_is_written_to() {
+    for marker in [None, Some(""), Some("\n")] {
+        for format in StoreFormat::ALL {
+            for wanted in StoreFormat::ALL {
+                let dir = tempdir();
+                let path = dir.path().join("kvformat");
+                store::create(dir.path(), format).unwrap().put(Key::local(1), vec![1]).unwrap();
+                match marker {
+                    None => fs::remove_file(&path).unwrap(),
+                    Some(text) => fs::write(&path, text).unwrap(),
+                }
+                let opened = store::open(dir.path()).unwrap();
+                assert_eq!(opened.get(Key::local(1)).unwrap(), Some(vec![1]), "{format}");
+                drop(opened);
+
+                let store = store::create(dir.path(), wanted).unwrap();
+                assert_eq!(fs::read_to_string(&path).unwrap(), format.name(), "{wanted}");
+                assert_eq!(store.get(Key::local(1)).unwrap(), Some(vec![1]), "{format}");
+                store.put(Key::local(2), vec![2]).unwrap();
+                drop(store);
+                assert_eq!(store::open(dir.path()).unwrap().keys().unwrap().len(), 2);
+            }
+        }
+    }
+}
+
+/// The constructors of one kind do not make another of it either.
+#[test]
+fn a_store_without_a_marker_is_not_opened_as_another_kind() {
+    let dir = tempdir();
+    DiskStore::create(dir.path(), DiskFormat::Directory)
+        .unwrap()
+        .put(Key::local(1), vec![])
+        .unwrap();
+    fs::remove_file(dir.path().join("kvformat")).unwrap();
+    let error = DatabaseStore::open(dir.path()).unwrap_err().to_string();
+    assert!(error.ends_with("of the format `directory`, not `redb`"), "{error}");
+    let error = DatabaseStore::create(dir.path()).unwrap_err().to_string();
+    assert!(error.ends_with("of the format `directory`, not `redb`"), "{error}");
+    assert!(!dir.path().join("preimages.redb").exists());
+}
+
+#[test]
+fn preimages_in_two_formats_need_a_marker() {
+    let dir = tempdir();
+    for format in [DiskFormat::Directory, DiskFormat::File] {
+        fs::write(dir.path().join("kvformat"), format.name()).unwrap();
+        DiskStore::open(dir.path()).unwrap().put(Key::local(1), vec![1]).unwrap();
+    }
+    fs::remove_file(dir.path().join("kvformat")).unwrap();
+    for error in [
+        store::open(dir.path()).err(),
+        store::create(dir.path(), StoreFormat::Database).err(),
+        DiskStore::create(dir.path(), DiskFormat::File).err(),
+    ] {
+        let error = error.unwrap();
+        assert!(matches!(error, StoreError::TwoFormats { .. }), "{error}");
+        let error = error.to_string();
+        assert!(error.contains("`directory`") && error.contains("`file`"), "{error}");
+    }
+    assert!(!dir.path().join("kvformat").exists());
+    // As the message says.
+    fs::write(dir.path().join("kvformat"), "file").unwrap();
+    assert_eq!(store::open(dir.path()).unwrap().get(Key::local(1)).unwrap(), Some(vec![1]));
+}
+
+/// A directory with a name of four digits need not be part of a store.
+#[test]
+fn names_alone_make_no_second_format() {
+    let dir = tempdir();
+    let store = DiskStore::create(dir.path(), DiskFormat::File).unwrap();
+    store.put(Key::local(1), vec![1]).unwrap();
+    fs::remove_file(dir.path().join("kvformat")).unwrap();
+    fs::create_dir(dir.path().join("2026")).unwrap();
+    fs::write(dir.path().join("2026/notes.txt"), "").unwrap();
+    fs::write(dir.path().join("beef"), "").unwrap();
+    assert!(store::open(dir.path()).unwrap().has(Key::local(1)));
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod precompile;
 mod rebuild;
 mod survey;
 mod trie;
+mod verified;
 pub mod view;
 
 pub use boot::{BlockBoot, Boot};
@@ -26,3 +27,4 @@ pub use fetcher::{Fetcher, Nodes, Options};
 pub use fixture::Fixture;
 pub use output::output_preimage;
 pub use survey::{Finding, Grade, survey_beacon, survey_l1, survey_l2};
+pub use verified::Verified;

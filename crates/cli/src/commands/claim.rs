@@ -30,6 +30,7 @@ use crate::programs;
 use crate::progress::Progress;
 use crate::running::{Manner, Stage, Summary, Words};
 use crate::speaker::Speaker;
+use crate::stores::open_data_dir;
 use crate::style::Style;
 use crate::units::{Bytes, Count};
 use crate::world::Source;
@@ -96,13 +97,13 @@ pub(crate) struct Claim {
     #[arg(long, visible_alias = "rollup", value_name = "URL", value_delimiter = ',')]
     rollup_node_address: Vec<String>,
 
-    /// Where preimages are kept; needed where there are no nodes and no file.
+    /// Where preimages are kept. Without nodes it must be there, unless there is a file, and is only read.
     #[arg(long, visible_alias = "db", value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// How a new data directory is written: directory or file, which op-challenger reads, or redb,
-    /// which only we read.
-    #[arg(long, value_name = "FORMAT", default_value = "directory", value_parser = parse_format)]
+    /// How a new data directory is written: redb, which only we read, or directory or file, which
+    /// op-challenger reads. What an older one is written in, it says itself.
+    #[arg(long, value_name = "FORMAT", default_value_t, value_parser = parse_format)]
     data_format: StoreFormat,
 
     /// How long a missing preimage is sought, in seconds, before that is an error.
@@ -260,9 +261,10 @@ impl Claim {
         if let Some(path) = &self.file {
             return read_file(path);
         }
+        let online = self.nodes.are_named()?;
         let kept: Box<dyn PreimageStore> = match &self.data_dir {
-            Some(directory) => store::create(directory, self.data_format)?,
-            None if self.nodes.are_named()? => Box::new(MemoryStore::new()),
+            Some(directory) => open_data_dir(directory, self.data_format, online)?,
+            None if online => Box::new(MemoryStore::new()),
             None => {
                 return Err(Failure::input("there is nothing to judge the claim by").hint(
                     "give --l1-node-address, --l1-beacon-address and --l2-node-address; or a file, \

@@ -1,5 +1,6 @@
 //! `convert`: copy preimages from one store into another.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write as _, stderr};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use tribunal_preimage::Key;
 
 use crate::cli::QuietArg;
 use crate::failure::{Failure, Result};
+use crate::stores;
 use crate::units::{Bytes, Count};
 
 /// Copy preimages from one store into another.
@@ -47,13 +49,15 @@ fn parse_format(name: &str) -> std::result::Result<StoreFormat, String> {
 struct Copied {
     count: u64,
     bytes: u64,
-    /// What is wrong with those that were left out.
-    damaged: Vec<String>,
+    /// How many were left out.
+    left_out: u64,
+    /// What is wrong with them; of several for the same reason, once.
+    damaged: BTreeSet<String>,
 }
 
 impl Convert {
     pub(crate) fn execute(&self) -> Result<u8> {
-        let from = store::open(&self.from)?;
+        let from = stores::open(&self.from)?;
         let keys = from.keys()?;
         let name = self.to.to_string_lossy();
         let copied = match name.ends_with(".json") || name.ends_with(".json.gz") {
@@ -66,7 +70,7 @@ impl Convert {
             said.push_str(&format!("{damage}\n"));
         }
         let what = format!("{} preimages, {}", Count(copied.count), Bytes(copied.bytes));
-        let left_out = match copied.damaged.len() as u64 {
+        let left_out = match copied.left_out {
             0 => String::new(),
             count => format!("; {} that are damaged were left out", Count(count)),
         };
@@ -142,7 +146,8 @@ impl Copied {
             Ok(None) => Ok(None),
             Err(error @ StoreError::Rejected { .. }) => Err(error.into()),
             Err(error) if error.is_damage() => {
-                self.damaged.push(error.to_string());
+                self.left_out += 1;
+                self.damaged.insert(error.to_string());
                 Ok(None)
             }
             Err(error) => Err(error.into()),

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde::Serialize;
 use tribunal_build::{Toolchain, check_linker};
-use tribunal_host::store;
+use tribunal_host::PreimageStore;
 use tribunal_jit::EngineKind;
 use tribunal_keccak::Hash;
 use tribunal_machine::Machine as _;
@@ -20,8 +20,9 @@ use crate::failure::Result;
 use crate::input::{Loaded, load};
 use crate::nodes::{NodeArgs, client, parse_hash};
 use crate::output::{print, print_json};
+use crate::stores;
 use crate::style::Style;
-use crate::units::Bytes;
+use crate::units::{Bytes, Count};
 
 /// Less memory than this is little for a program with its state.
 const LITTLE_MEMORY: u64 = 4 << 30;
@@ -225,11 +226,14 @@ fn data_dir(directory: &Path, report: &mut Report) {
     let subject = format!("data directory {}", directory.display());
     if !directory.exists() {
         let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
-        report.good(&subject, "it is not there yet, and will be made");
+        report.good(&subject, "it is not there yet; a host with nodes makes it");
         return space(&subject, parent.unwrap_or(Path::new(".")), report);
     }
-    match store::open(directory) {
-        Ok(store) => report.good(&subject, format!("it is a store: {}", store.name())),
+    match stores::open(directory) {
+        Ok(store) => {
+            report.good(&subject, format!("it is a store: {}", store.name()));
+            preimages(&*store, &subject, report);
+        }
         Err(error) => report.bad(&subject, error.to_string(), "choose another directory"),
     }
     match tempfile::NamedTempFile::new_in(directory) {
@@ -241,6 +245,46 @@ fn data_dir(directory: &Path, report: &mut Report) {
         ),
     }
     space(&subject, directory, report);
+}
+
+/// Reads all that a store has, as far as patience goes.
+fn preimages(store: &dyn PreimageStore, subject: &str, report: &mut Report) {
+    let keys = match store.keys() {
+        Ok(keys) => keys,
+        Err(error) => return report.bad(subject, error.to_string(), "choose another directory"),
+    };
+    let until = Instant::now() + PATIENCE;
+    let (mut whole, mut damaged) = (0, Vec::new());
+    for key in &keys {
+        match store.get(*key) {
+            Ok(_) => whole += 1,
+            Err(error) if error.is_damage() => damaged.push(error.to_string()),
+            Err(error) => {
+                return report.bad(subject, error.to_string(), "choose another directory");
+            }
+        }
+        if Instant::now() >= until {
+            break;
+        }
+    }
+    let looked = whole + damaged.len() as u64;
+    match damaged.first() {
+        Some(first) => report.bad(
+            subject,
+            format!(
+                "{} of {} preimages are damaged: {first}",
+                Count(looked - whole),
+                Count(looked)
+            ),
+            "inspect names each; a host with nodes fetches them anew when they are asked for",
+        ),
+        None if looked < keys.len() as u64 => report.poor(
+            subject,
+            format!("{} of {} preimages are whole", Count(whole), Count(keys.len() as u64)),
+            "there was no time for the others: inspect looks at all",
+        ),
+        None => report.good(subject, format!("{} preimages, all whole", Count(whole))),
+    }
 }
 
 const fn name(grade: Grade) -> &'static str {

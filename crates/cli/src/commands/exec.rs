@@ -7,6 +7,7 @@ use tribunal_host::recording::{Beginning, End};
 use tribunal_host::{Recording, RecordingStore};
 use tribunal_machine::Machine as _;
 use tribunal_mips64::Mips64;
+use tribunal_optimism_host::Verified;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::input::{Artefact, Loaded, load, ready, state_of};
@@ -83,7 +84,7 @@ impl Exec {
                 .detail(format!("given     0x{found}, at step {}", Count(loaded.machine.step()))));
         }
         let store = RecordingStore::of(&self.program, recording);
-        let mut source = Source::local(Box::new(store));
+        let mut source = Source::local(Box::new(Verified::new(store)));
         let stage = self.run.stage(step)?;
         let mut ran = self.run.manner().run(loaded, stage, &mut source);
         let code = match ran.verdict {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, ArgGroup, Args, Subcommand};
 use tribunal_host::serve::{ServeFailure, ServerPipes};
-use tribunal_host::store::{self, MemoryStore, StoreFormat};
+use tribunal_host::store::{MemoryStore, StoreFormat};
 use tribunal_host::{PreimageStore, serve, serve_program};
 use tribunal_keccak::Hash;
 use tribunal_optimism_host::Boot;
@@ -23,6 +23,7 @@ use crate::nodes::{NodeArgs, Reporter, Talk, parse_hash};
 use crate::op_host::{Answers, OpHost, read_config};
 use crate::output::print;
 use crate::progress::Progress;
+use crate::stores::open_data_dir;
 
 /// Answer an OP Stack program, as kona-host does: fetch what it asks for, and keep it.
 #[derive(Args, Debug)]
@@ -80,7 +81,7 @@ struct Single {
     #[command(flatten)]
     nodes: NodeArgs,
 
-    /// Where preimages are kept; needed where there are no nodes.
+    /// Where preimages are kept. Without nodes it must be there, and is only read.
     #[arg(long, visible_alias = "db", env, hide_env_values = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
@@ -187,9 +188,10 @@ impl Single {
 
     /// A store, and who follows hints.
     fn host(&self, reporter: &Arc<Reporter>, interrupt: &Interrupt) -> Result<OpHost> {
+        let online = self.nodes.are_named()?;
         let kept: Box<dyn PreimageStore> = match &self.data_dir {
-            Some(directory) => store::create(directory, self.data_format)?,
-            None if self.nodes.are_named()? => Box::new(MemoryStore::new()),
+            Some(directory) => open_data_dir(directory, self.data_format, online)?,
+            None if online => Box::new(MemoryStore::new()),
             None => {
                 return Err(Failure::input("there is neither a data directory nor all the nodes")
                     .hint(

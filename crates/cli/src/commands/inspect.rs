@@ -11,12 +11,12 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use tribunal_host::store;
 
 use crate::cli::MemoryArg;
 use crate::failure::Result;
 use crate::input::{Artefact, holds_preimages, parse_proof, read_symbols};
 use crate::output::{print, print_json};
+use crate::stores;
 
 use elf::ElfView;
 use index::IndexView;
@@ -56,7 +56,7 @@ impl Inspect {
         }
         let is_stdin = self.file.as_os_str() == "-";
         if self.file.is_dir() || !is_stdin && holds_preimages(&self.file)? {
-            let view = StoreView::of(&*store::open(&self.file)?)?;
+            let view = StoreView::of(&*stores::open(&self.file)?)?;
             self.show(&view, |view, text| view.write(text))?;
             return Ok(if view.is_whole() { 0 } else { 1 });
         }

@@ -10,6 +10,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -19,11 +20,8 @@ use redb::{
 };
 use tribunal_preimage::Key;
 
-use super::format::{StoreFormat, claim, read_marker};
+use super::format::{DATABASE, StoreFormat, claim, found};
 use super::{Backend, StoreError};
-
-/// The database in the directory.
-const FILE: &str = "preimages.redb";
 
 const PREIMAGES: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("preimages");
 
@@ -53,7 +51,7 @@ impl DatabaseStore {
             StoreFormat::Database => {}
             found => return Err(other_format(dir, found)),
         }
-        let path = dir.join(FILE);
+        let path = dir.join(DATABASE);
         let handle = guard(&path, || {
             let database = builder().create(&path)?;
             // Readers find a table from the beginning.
@@ -72,12 +70,12 @@ impl DatabaseStore {
     /// # Errors
     /// If there is none, or it cannot be read.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        match read_marker(dir)? {
+        match found(dir)? {
             Some(StoreFormat::Database) => {}
             Some(found) => return Err(other_format(dir, found)),
             None => return Err(StoreError::NotAStore { path: dir.into() }),
         }
-        let path = dir.join(FILE);
+        let path = dir.join(DATABASE);
         let read = || Ok(Handle::Reader(builder().open_read_only(&path)?));
         let handle = guard(&path, || match builder().open_read_only(&path) {
             Ok(database) => Ok(Handle::Reader(database)),
@@ -179,7 +177,14 @@ fn guard<T>(path: &Path, action: impl FnOnce() -> Result<T, redb::Error>) -> Res
 }
 
 fn explain(path: &Path, error: redb::Error) -> StoreError {
+    let damaged = |reason| StoreError::DamagedDatabase { path: path.into(), reason };
     match error {
+        redb::Error::Io(source) if source.kind() == ErrorKind::UnexpectedEof => {
+            damaged("it ends too early".into())
+        }
+        redb::Error::Io(source) if source.kind() == ErrorKind::InvalidData => {
+            damaged(source.to_string())
+        }
         redb::Error::Io(source) => StoreError::io("use", path, source),
         redb::Error::DatabaseAlreadyOpen
         | redb::Error::LockProtocolMismatch
@@ -188,7 +193,7 @@ fn explain(path: &Path, error: redb::Error) -> StoreError {
             let earlier = std::io::Error::other("an earlier write failed; start again");
             StoreError::io("use", path, earlier)
         }
-        other => StoreError::DamagedDatabase { path: path.into(), reason: other.to_string() },
+        other => damaged(other.to_string()),
     }
 }
 

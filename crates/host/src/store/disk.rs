@@ -19,7 +19,8 @@ use std::sync::OnceLock;
 use tribunal_preimage::Key;
 
 use super::format::{
-    MARKER, StoreFormat, claim, read_marker, refuse_database, write_aside, write_marker,
+    Layout, MARKER, StoreFormat, claim, layout, read_marker, refuse_database, write_aside,
+    write_marker,
 };
 use super::{Backend, StoreError, digits};
 
@@ -89,8 +90,8 @@ pub struct DiskStore {
 impl DiskStore {
     /// Opens the directory `dir`, making it if it is not there.
     ///
-    /// If it has a marker, that says the format, whatever is `wanted`; else it gets one that says
-    /// `wanted`.
+    /// If it has a marker, that says the format, whatever is `wanted`; else it gets one, of the format
+    /// of the preimages that are there, or else of the `wanted` one.
     ///
     /// # Errors
     /// If the directory or its marker cannot be made or read, or the marker names a format that is
@@ -113,7 +114,12 @@ impl DiskStore {
             return Ok(Self { dir: dir.into(), format, marked: OnceLock::from(()) });
         }
         refuse_database(dir)?;
-        Ok(Self { dir: dir.into(), format: guess_format(dir)?, marked: OnceLock::new() })
+        let format = match layout(dir)? {
+            Layout::Empty => DiskFormat::default(),
+            Layout::Foreign => return Err(StoreError::NotAStore { path: dir.into() }),
+            Layout::Preimages(found) => disk_format(dir, found, DiskFormat::default())?,
+        };
+        Ok(Self { dir: dir.into(), format, marked: OnceLock::new() })
     }
 
     /// The format in use.
@@ -223,30 +229,4 @@ fn names(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
         Err(error) => return Err(in_context(error)),
     };
     entries.map(|entry| Ok(entry.map_err(in_context)?.file_name().into())).collect()
-}
-
-/// Tells the format of a directory without a marker from the first preimage in it.
-fn guess_format(dir: &Path) -> Result<DiskFormat, StoreError> {
-    let in_context = |error| StoreError::io("read", dir, error);
-    let mut empty = true;
-    for entry in fs::read_dir(dir).map_err(in_context)? {
-        let name = entry.map_err(in_context)?.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with('.') {
-            continue;
-        }
-        empty = false;
-        let is_hex = |digits: &str| digits.bytes().all(|b| b.is_ascii_hexdigit());
-        if name.len() == 4 && is_hex(&name) {
-            return Ok(DiskFormat::Directory);
-        }
-        let digits = name.strip_prefix("0x").and_then(|rest| rest.strip_suffix(".txt"));
-        if digits.is_some_and(|digits| digits.len() == 64 && is_hex(digits)) {
-            return Ok(DiskFormat::File);
-        }
-    }
-    if empty {
-        return Ok(DiskFormat::default());
-    }
-    Err(StoreError::NotAStore { path: dir.into() })
 }

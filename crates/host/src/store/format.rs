@@ -4,6 +4,8 @@
 //! kvformat    `directory`, `file` or `redb`: the kind, nothing else
 //! ```
 //!
+//! Where there is none, or an empty one, the names of what is there tell the kind.
+//!
 //! op-program, kona-host and op-challenger know the first two, and refuse the third by its name.
 
 use std::fmt;
@@ -17,6 +19,9 @@ use super::{DiskFormat, StoreError};
 
 /// Name of the file that says which format a directory has.
 pub(super) const MARKER: &str = "kvformat";
+
+/// Name of the file that is a database.
+pub(super) const DATABASE: &str = "preimages.redb";
 
 /// How preimages are kept in a directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,20 +86,108 @@ impl FromStr for StoreFormat {
 #[error("the format of a store is `redb`, `directory` or `file`")]
 pub struct UnknownStoreFormat;
 
-/// Makes the directory `dir` if it is not there, and marks it as of the `wanted` format unless it is
-/// marked already; returns what it then is.
+/// Makes the directory `dir` if it is not there, and marks it as what it is, or as of the `wanted`
+/// format if it is nothing yet; returns what it then is.
 pub(super) fn claim(dir: &Path, wanted: StoreFormat) -> Result<StoreFormat, StoreError> {
     fs::create_dir_all(dir).map_err(|e| StoreError::io("make the directory", dir, e))?;
     match read_marker(dir)? {
         Some(format) => Ok(format),
         None => {
             refuse_database(dir)?;
-            write_marker(dir, wanted)
+            let format = match layout(dir)? {
+                // Marked otherwise, what is there would not be found any more.
+                Layout::Preimages(found) => found,
+                Layout::Empty | Layout::Foreign => wanted,
+            };
+            write_marker(dir, format)
         }
     }
 }
 
-/// What the marker says, if there is one.
+/// The format of the store in `dir`, by its marker or by what is there, if it is one already.
+pub(super) fn found(dir: &Path) -> Result<Option<StoreFormat>, StoreError> {
+    if let Some(format) = read_marker(dir)? {
+        return Ok(Some(format));
+    }
+    Ok(match layout(dir)? {
+        Layout::Preimages(format) => Some(format),
+        Layout::Empty | Layout::Foreign => None,
+    })
+}
+
+/// What a directory without a marker holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// Nothing.
+    Empty,
+    /// Other things than preimages.
+    Foreign,
+    /// Preimages of this format, whatever else.
+    Preimages(StoreFormat),
+}
+
+/// Tells from names what a directory holds. Fails if preimages are there in two formats.
+pub(super) fn layout(dir: &Path) -> Result<Layout, StoreError> {
+    let in_context = |error| StoreError::io("read", dir, error);
+    let (mut empty, mut format) = (true, None);
+    // Directories as a writer makes them before the first preimage in each.
+    let mut prepared = false;
+    for entry in fs::read_dir(dir).map_err(in_context)? {
+        let entry = entry.map_err(in_context)?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') || name == MARKER {
+            continue;
+        }
+        empty = false;
+        let found = if name == DATABASE {
+            StoreFormat::Database
+        } else if name.strip_prefix("0x").is_some_and(|rest| is_file_of(rest, 64)) {
+            StoreFormat::File
+        } else if name.len() == 4 && is_hex(&name) && entry.path().is_dir() {
+            prepared = true;
+            if format == Some(StoreFormat::Directory) || !holds_files_of(&entry.path(), 60)? {
+                continue;
+            }
+            StoreFormat::Directory
+        } else {
+            continue;
+        };
+        match format.replace(found) {
+            Some(other) if other != found => {
+                return Err(StoreError::TwoFormats { dir: dir.into(), formats: [other, found] });
+            }
+            _ => {}
+        }
+    }
+    Ok(match format.or(prepared.then_some(StoreFormat::Directory)) {
+        Some(format) => Layout::Preimages(format),
+        None if empty => Layout::Empty,
+        None => Layout::Foreign,
+    })
+}
+
+/// Whether a directory holds a file whose name is so many digits.
+fn holds_files_of(dir: &Path, digits: usize) -> Result<bool, StoreError> {
+    let in_context = |error| StoreError::io("read", dir, error);
+    for entry in fs::read_dir(dir).map_err(in_context)? {
+        if is_file_of(&entry.map_err(in_context)?.file_name().to_string_lossy(), digits) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is_file_of(name: &str, digits: usize) -> bool {
+    name.strip_suffix(".txt").is_some_and(|name| name.len() == digits && is_hex(name))
+}
+
+fn is_hex(digits: &str) -> bool {
+    digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// What the marker says, if there is one. One that is empty, as a machine that lost its power may
+/// leave it, says nothing.
 pub(super) fn read_marker(dir: &Path) -> Result<Option<StoreFormat>, StoreError> {
     /// Longer than any format's name.
     const LONGEST: u64 = 64;
@@ -111,6 +204,7 @@ pub(super) fn read_marker(dir: &Path) -> Result<Option<StoreFormat>, StoreError>
     let found = String::from_utf8_lossy(&bytes);
     // Nobody writes a line end there, but people's editors do.
     match found.trim_ascii_end() {
+        "" => Ok(None),
         "pebble" => Err(StoreError::Database { dir: dir.into(), format: "pebble" }),
         "rocksdb" => Err(StoreError::Database { dir: dir.into(), format: "rocksdb" }),
         name => match name.parse() {
@@ -125,13 +219,20 @@ pub(super) fn read_marker(dir: &Path) -> Result<Option<StoreFormat>, StoreError>
 /// Writes the marker, unless another process was faster; returns what it then says.
 pub(super) fn write_marker(dir: &Path, format: StoreFormat) -> Result<StoreFormat, StoreError> {
     let marker = dir.join(MARKER);
+    let in_context = |error| StoreError::io("write", &marker, error);
     let file = write_aside(dir, &marker, format.name().as_bytes())?;
+    // What is lost of other files is missing; of this one, everything might be.
+    file.as_file().sync_all().map_err(in_context)?;
     match file.persist_noclobber(&marker) {
         Ok(_) => Ok(format),
-        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
-            Ok(read_marker(dir)?.unwrap_or(format))
-        }
-        Err(error) => Err(StoreError::io("write", &marker, error.error)),
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => match read_marker(dir)? {
+            Some(found) => Ok(found),
+            None => match error.file.persist(&marker) {
+                Ok(_) => Ok(format),
+                Err(error) => Err(in_context(error.error)),
+            },
+        },
+        Err(error) => Err(in_context(error.error)),
     }
 }
 

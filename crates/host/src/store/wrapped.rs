@@ -31,6 +31,53 @@ impl<S: Backend> Backend for ReadOnly<S> {
     }
 }
 
+/// What is there, and above it what is put: that stays in memory, and goes with it.
+///
+/// For what is computed where nothing may be written.
+#[derive(Debug)]
+pub struct Overlay<S> {
+    /// What is put. It comes first.
+    pub put: MemoryStore,
+    /// What was there before.
+    pub there: S,
+}
+
+impl<S: Backend> Backend for Overlay<S> {
+    fn load(&self, key: Key) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.put.load(key)? {
+            Some(data) => Ok(Some(data)),
+            None => self.there.load(key),
+        }
+    }
+
+    fn save(&self, key: Key, data: Vec<u8>) -> Result<(), StoreError> {
+        self.put.save(key, data)
+    }
+
+    fn save_all(&self, entries: Vec<(Key, Vec<u8>)>) -> Result<(), StoreError> {
+        self.put.save_all(entries)
+    }
+
+    fn keys(&self) -> Result<Vec<Key>, StoreError> {
+        let mut keys = self.there.keys()?;
+        keys.extend(self.put.keys()?);
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(keys)
+    }
+
+    fn name(&self) -> String {
+        self.there.name()
+    }
+
+    fn place(&self, key: Key) -> String {
+        match self.put.contains(key) {
+            true => self.put.place(key),
+            false => self.there.place(key),
+        }
+    }
+}
+
 /// The inputs of one run in memory, and all else in a store that runs share.
 ///
 /// Nothing binds a local key to its data, so those of one run must not be found by another.

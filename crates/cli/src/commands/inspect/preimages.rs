@@ -1,6 +1,6 @@
 //! Preimages: how many of which kind, what is damaged, and the inputs of the run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
 use serde::Serialize;
@@ -19,8 +19,8 @@ pub(super) struct StoreView {
     name: String,
     #[serde(flatten)]
     preimages: Preimages,
-    /// What is wrong with those that do not belong to their keys.
-    damaged: Vec<String>,
+    /// What is wrong with those that do not belong to their keys; of several for the same reason, once.
+    damaged: BTreeSet<String>,
 }
 
 /// Preimages that belong to their keys.
@@ -43,12 +43,14 @@ struct Amount {
 impl StoreView {
     pub(super) fn of(store: &dyn PreimageStore) -> Result<Self> {
         let mut preimages = Preimages::default();
-        let mut damaged = Vec::new();
+        let mut damaged = BTreeSet::new();
         for key in store.keys()? {
             match store.get(key) {
                 Ok(Some(data)) => preimages.add(key, &data),
                 Ok(None) => {}
-                Err(error) if error.is_damage() => damaged.push(error.to_string()),
+                Err(error) if error.is_damage() => {
+                    damaged.insert(error.to_string());
+                }
                 Err(error) => return Err(error.into()),
             }
         }
