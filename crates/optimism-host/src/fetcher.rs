@@ -392,7 +392,8 @@ impl Failure {
     fn advise_list(self) -> HintError {
         match self.is_contradiction() {
             true => self.advise(
-                "what it says of the block contradicts its header: it may lag, or see another fork;                  wait, or name another node",
+                "what it says of the block contradicts its header: it may lag, or see another fork; \
+                 wait, or name another node",
             ),
             false => self,
         }
