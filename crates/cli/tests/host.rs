@@ -363,7 +363,8 @@ fn hints_for_another_chain_than_that_of_the_configuration_are_refused() {
     let node = Node::start(|asked| panic!("{asked:?}"));
     let key = format!("\\002{}", "\\042".repeat(31));
     let hint = format!("\\000\\000\\000\\142l2-block-header 0x{}{:016x}", "22".repeat(32), 10);
-    let program = format!("printf '{hint}' >&4; printf '{key}' >&6; head -c 9 <&5");
+    let told = format!("printf '{hint}' >&4; head -c 1 <&3 >/dev/null");
+    let program = format!("{told}; printf '{key}' >&6; head -c 9 <&5");
     let mut command = tribunal();
     without_proxy(&mut command);
     command.current_dir(&directory).args(of_own_chain("--native", &node, directory.path()));

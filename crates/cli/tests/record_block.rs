@@ -130,6 +130,7 @@ fn a_configuration_that_is_not_used_is_said() {
     let name = format!("op-stack/op-sepolia-{NUMBER}-holocene.json.gz");
     let mut config = read_packed_json(&testdata().join(name))["rollup_config"].take();
     config["l2_chain_id"] = json!(0x4d);
+    config["regolith_time"] = json!(0);
     std::fs::write(dir.join("rollup.json"), config.to_string()).unwrap();
     let number = NUMBER.to_string();
     let recorded = |node: &Node| {
