@@ -242,6 +242,7 @@ fn the_same_program_gives_the_same_verdict_however_it_is_run() {
     // And without what it needs, none, either way.
     let config = directory.path().join("kona-0/dialect.json");
     let offline = host(&agreed, BALANCE, &config);
+    fs::create_dir(directory.path().join("nothing")).unwrap();
     let offline = [&offline[..], &arguments!["--data-dir", "nothing"]].concat();
     let native = arguments!["--native", "--", program.native];
     let mut machine = arguments!["exec", program.elf, "--"].to_vec();

@@ -1,5 +1,6 @@
 //! What went wrong with a question, in words that name the place and never a secret.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -126,7 +127,8 @@ impl Trouble {
     /// What the node itself said, if it said anything: a line to add.
     pub fn words(&self) -> Option<String> {
         match &*self.what {
-            What::Malformed { text, .. } | What::Status { text, .. } => Some(excerpt(text)),
+            What::Malformed { text, .. } => Some(excerpt(text)),
+            What::Status { text, .. } => Some(excerpt(&message_of(text))),
             What::Refused { message, .. } => Some(excerpt(message)),
             _ => None,
         }
@@ -244,6 +246,15 @@ pub(crate) fn is_lack(method: &str, code: Option<i64>, message: &str) -> bool {
             && says(&["does not exist", "not available", "not supported", "unsupported", "disabled"])
         // A block may be unknown or not be found, too.
         || about_methods && says(&["not found", "unknown", "not allowed", "not whitelisted"])
+}
+
+/// What an error of JSON-RPC says, whatever status came with it; otherwise all of it.
+fn message_of(text: &str) -> Cow<'_, str> {
+    let body = serde_json::from_str::<Value>(text).ok();
+    match body.as_ref().and_then(|body| body["error"]["message"].as_str()) {
+        Some(message) => Cow::Owned(message.to_owned()),
+        None => Cow::Borrowed(text),
+    }
 }
 
 fn excerpt(text: &str) -> String {
