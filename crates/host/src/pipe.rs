@@ -11,8 +11,9 @@ use tribunal_preimage::{Channel, ChannelError};
 /// How long is waited before looking whether waiting still makes sense.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// What a pipe holds, where the system allows it: most preimages as a whole.
-const PIPE_BYTES: usize = 1 << 20;
+/// What a pipe holds, where the system allows it: most preimages as a whole, and no more than stays in
+/// a cache.
+const PIPE_BYTES: usize = 1 << 18;
 
 /// One pipe in each direction.
 #[derive(Debug)]
