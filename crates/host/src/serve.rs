@@ -63,8 +63,9 @@ impl ServerPipes {
 /// the other.
 ///
 /// # Errors
-/// What ended it early, [cancelling](crate::Patience::cancel) too. A preimage that is missing ends it too, since the wire has no way to say so:
-/// the pipes are let go of, and the program's side notices.
+/// What ended it early, [cancelling](crate::Patience::cancel) too. A preimage that is missing ends it
+/// as well, since the wire has no way to say so: the pipes are let go of, and the program's side
+/// notices.
 pub fn serve<S: PreimageStore>(
     host: &LocalHost<S>,
     pipes: ServerPipes,

@@ -23,8 +23,8 @@ use crate::l1::{BlobParams, BlobSchedule, L1Config};
 
 static TABLE: &[u8] = include_bytes!("registry.bin");
 
-/// The configuration of the L2 chain with this id, if it is known. Celo's and two
-/// rehearsals of 2025 do not pass [`RollupConfig::check`].
+/// The configuration of the L2 chain with this id, if it is known. Celo's and two rehearsals
+/// of 2025 do not pass [`RollupConfig::check`].
 pub fn rollup(chain_id: u64) -> Option<RollupConfig> {
     rollups().map(|(_, config)| config).find(|config| config.l2_chain_id == chain_id)
 }
