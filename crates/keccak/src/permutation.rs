@@ -153,3 +153,15 @@ pub(crate) fn permute(state: &mut State) {
 
     *state = permuted!(*state);
 }
+
+/// Asserts that another permutation does what the one of any processor does.
+#[cfg(test)]
+pub(crate) fn check(other: impl Fn(&mut State)) {
+    let mut state: State = core::array::from_fn(|i| i as u64);
+    for _ in 0..1000 {
+        let mut expected = state;
+        permute(&mut expected);
+        other(&mut state);
+        assert_eq!(state, expected);
+    }
+}
