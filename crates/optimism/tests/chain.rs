@@ -1,23 +1,20 @@
 //! A chain that crosses every fork, executed over preimages and in another way: by `op-revm` as it
 //! comes, over a whole state in memory, whose roots are made from scratch after each block.
 
+mod support;
+
 use std::collections::BTreeMap;
 
 use alloy_consensus::proofs::{calculate_receipt_root, ordered_trie_root_with_encoder};
-use alloy_consensus::{
-    Header, SignableTransaction, TxEip1559, TxEip2930, TxEip7702, TxEnvelope, TxLegacy,
-};
+use alloy_consensus::{Header, TxEip1559, TxEip2930, TxEip7702, TxEnvelope, TxLegacy};
 use alloy_eips::eip1559::{BaseFeeParams, calc_next_block_base_fee};
 use alloy_eips::eip2718::Encodable2718 as _;
 use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_eips::eip7702::Authorization;
 use alloy_primitives::bytes::BufMut as _;
-use alloy_primitives::{
-    Address, B256, Bytes, KECCAK256_EMPTY, Signature, TxKind, U256, address, hex, keccak256,
-};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address, hex, keccak256};
 use alloy_trie::TrieAccount;
 use alloy_trie::root::{state_root_unhashed, storage_root_unhashed};
-use k256::ecdsa::SigningKey;
 use op_alloy_consensus::{OpReceiptEnvelope, OpTxType, TxDeposit};
 use op_revm::transaction::deposit::DepositTransactionParts;
 use op_revm::{
@@ -28,12 +25,12 @@ use revm::context_interface::block::BlobExcessGasAndPrice;
 use revm::context_interface::either::Either;
 use revm::database::{CacheDB, EmptyDB};
 use revm::handler::SystemCallEvm as _;
-use revm::state::{AccountInfo, Bytecode};
+use revm::state::AccountInfo;
 use revm::{Context, DatabaseCommit as _, ExecuteCommitEvm as _, ExecuteEvm as _};
-use tribunal_optimism::trie::{Nodes, Trie};
 use tribunal_optimism::{Attributes, Error, Hints, Preimages, State, execute};
-use tribunal_preimage::{Key, Oracle, OracleError};
 use tribunal_rollup::{Eip1559Params, Fork, ForkTimes, RollupConfig, registry};
+
+use support::{Account, DEPOSITOR, L1_BLOCK, Store, WRITER, contract, signed, store_state};
 
 /// Blocks from one fork to the next.
 const BLOCKS_PER_FORK: u64 = 20;
@@ -41,17 +38,13 @@ const BLOCKS: u64 = 11 * BLOCKS_PER_FORK + 10;
 const GENESIS_TIME: u64 = 1_000_000;
 const GAS_LIMIT: u64 = 30_000_000;
 
-const L1_BLOCK: Address = address!("0x4200000000000000000000000000000000000015");
 const MESSAGE_PASSER: Address = address!("0x4200000000000000000000000000000000000016");
 const SEQUENCER_VAULT: Address = address!("0x4200000000000000000000000000000000000011");
 const CREATE2_DEPLOYER: Address = address!("0x13b0D85CcB8bf860b6b79AF3029fCA081AE9beF2");
 const BEACON_ROOTS: Address = address!("0x000F3df6D732807Ef1319fB7B8bB8522d0Beac02");
 const HISTORY: Address = address!("0x0000F90827F1C53a10cb7A02335B175320002935");
 const SYSTEM: Address = address!("0xfffffffffffffffffffffffffffffffffffffffe");
-const DEPOSITOR: Address = address!("0xdeaddeaddeaddeaddeaddeaddeaddeaddead0001");
 
-/// Stores pairs of words of its input, slot and value, and logs who called.
-const WRITER: &[u8] = &hex!("60005b803611156018578060200135813555604001600256" "5b3360006000a100");
 /// Creates a contract of its input, with the value it was given, and calls it.
 const CREATOR: &[u8] = &hex!("366000600037366000" "34f0" "60006000600060006000855af100");
 /// Stores the hash of the block that is so many before the current one as its input says.
@@ -74,33 +67,6 @@ const WRITER_AT: Address = Address::repeat_byte(0xaa);
 const CREATOR_AT: Address = Address::repeat_byte(0xcc);
 const ASKER_AT: Address = Address::repeat_byte(0xbb);
 
-#[derive(Clone, Default)]
-struct Store(BTreeMap<Key, Vec<u8>>);
-
-impl Store {
-    fn keep(&mut self, hash: B256, data: &[u8]) {
-        self.0.insert(Key::keccak256(hash.0), data.to_vec());
-    }
-}
-
-impl Oracle for Store {
-    fn hint(&mut self, _: &[u8]) -> Result<(), OracleError> {
-        Ok(())
-    }
-
-    fn preimage(&mut self, key: Key) -> Result<Vec<u8>, OracleError> {
-        let data = self.0.get(&key).cloned();
-        data.ok_or_else(|| OracleError::Missing { key, why: String::new() })
-    }
-}
-
-impl Nodes for Store {
-    type Error = B256;
-    fn node(&mut self, hash: B256) -> Result<Vec<u8>, B256> {
-        self.preimage(Key::keccak256(hash.0)).map_err(|_| hash)
-    }
-}
-
 struct Random(u64);
 
 impl Random {
@@ -122,29 +88,6 @@ struct Planned {
     encoded: Bytes,
     kind: OpTxType,
     environment: OpTransaction<TxEnv>,
-}
-
-struct Account {
-    key: SigningKey,
-    address: Address,
-    nonce: u64,
-}
-
-impl Account {
-    fn new(number: u8) -> Self {
-        let mut secret = [0x11; 32];
-        secret[31] = number;
-        let key = SigningKey::from_slice(&secret).unwrap();
-        let point = key.verifying_key().to_encoded_point(false);
-        let address = Address::from_slice(&keccak256(&point.as_bytes()[1..])[12..]);
-        Self { key, address, nonce: 0 }
-    }
-
-    fn sign(&self, hash: B256) -> Signature {
-        let (signature, id) = self.key.sign_prehash_recoverable(&hash.0).unwrap();
-        let (r, s) = signature.split_bytes();
-        Signature::new(U256::from_be_slice(&r), U256::from_be_slice(&s), id.is_y_odd())
-    }
 }
 
 fn config() -> RollupConfig {
@@ -323,16 +266,6 @@ impl Reference {
             requests_hash: is(Fork::Isthmus).then_some(alloy_eips::eip7685::EMPTY_REQUESTS_HASH),
             ..Header::default()
         }
-    }
-}
-
-fn contract(code: Bytes) -> AccountInfo {
-    let code_hash = keccak256(&code);
-    AccountInfo {
-        nonce: 1,
-        code_hash,
-        code: Some(Bytecode::new_legacy(code)),
-        ..AccountInfo::default()
     }
 }
 
@@ -601,14 +534,6 @@ impl Generator {
     }
 }
 
-fn signed<T: SignableTransaction<Signature>>(
-    transaction: T,
-    account: &Account,
-) -> alloy_consensus::Signed<T> {
-    let signature = account.sign(transaction.signature_hash());
-    transaction.into_signed(signature)
-}
-
 fn deposit(deposit: TxDeposit) -> Planned {
     let environment = OpTransaction {
         base: TxEnv {
@@ -630,33 +555,16 @@ fn deposit(deposit: TxDeposit) -> Planned {
     Planned { encoded: deposit.encoded_2718().into(), kind: OpTxType::Deposit, environment }
 }
 
-/// The genesis state as preimages.
-fn store_genesis(reference: &Reference) -> (Store, B256) {
-    let mut store = Store::default();
-    let mut nodes = BTreeMap::new();
-    let mut trie = Trie::empty();
-    for (address, (account, slots)) in reference.accounts() {
-        assert!(slots.is_empty());
-        trie.insert(&mut store, &keccak256(address), alloy_rlp::encode(account)).unwrap();
-    }
-    let root = trie.commit(&mut |hash, node| drop(nodes.insert(hash, node.to_vec())));
-    nodes.iter().for_each(|(hash, node)| store.keep(*hash, node));
-    for account in reference.db.cache.accounts.values() {
-        if account.info.code_hash != KECCAK256_EMPTY {
-            let code = account.info.code.as_ref().unwrap().original_bytes();
-            store.keep(account.info.code_hash, &code);
-        }
-    }
-    (store, root)
-}
-
 #[test]
 fn a_chain_through_every_fork_is_executed_as_by_a_whole_state_in_memory() {
     let config = config();
     let accounts = (1..6).map(Account::new).collect();
     let mut generator = Generator { random: Random(2026), accounts, config: config.clone() };
     let mut reference = Reference::genesis(&generator.accounts);
-    let (mut store, state_root) = store_genesis(&reference);
+    let genesis = &reference.db.cache.accounts;
+    assert!(genesis.values().all(|account| account.storage.is_empty()));
+    let (mut store, state_root) =
+        store_state(genesis.iter().map(|(address, account)| (address, &account.info)));
     let mut parent = Header {
         state_root,
         gas_limit: GAS_LIMIT,
