@@ -36,9 +36,16 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
     run_command(example.args(files))
 }
 
-/// `cargo xtask bench op-block`: what the program costs over the recorded blocks of `testdata/`.
-pub(crate) fn bench() -> Result<()> {
-    let files = files_in("testdata/op-stack")?;
+/// `cargo xtask bench op-block`: what the program costs over the recorded blocks of `testdata/`, or over
+/// those of `options`; and where the steps go in the one with the most gas.
+pub(crate) fn bench(options: &[&str]) -> Result<()> {
+    if let Some(option) = options.iter().find(|option| option.starts_with("--")) {
+        bail!("bench op-block has no option {option}: name files of blocks, or none");
+    }
+    let mut files = options.iter().map(std::path::absolute).collect::<Result<Vec<_>, _>>()?;
+    if files.is_empty() {
+        files = files_in("testdata/op-stack")?;
+    }
     let mut example = cargo();
     example.args(["run", "--quiet", "--release", "--package", "op-block", "--example", "bench"]);
     run_command(example.arg("--").arg(elf(false)?).arg(elf(true)?).args(files))

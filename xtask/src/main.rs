@@ -69,7 +69,7 @@ fn main() -> ExitCode {
     let done = match arguments[..] {
         ["bench", "gas", ref artifacts @ ..] => contracts::gas(artifacts),
         ["bench", "guest"] => bench::kit(),
-        ["bench", "op-block"] => block::bench(),
+        ["bench", "op-block", ref options @ ..] => block::bench(options),
         ["bench", "op-program", ref options @ ..] => block::bench_program(options),
         ["bench", ref options @ ..] => bench::run(options),
         ["block", ref options @ ..] => block::run(options),

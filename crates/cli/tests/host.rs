@@ -433,7 +433,7 @@ fn doctor_tells_what_is_amiss() {
     let cut = cut.to_str().unwrap();
     let whole = doctor(&["--data-dir", cut]);
     assert_eq!(whole.status.code(), Some(0), "{}", stdout(&whole));
-    line_with(&stdout(&whole), "good  1 preimages, all whole");
+    line_with(&stdout(&whole), "good  1 preimage, whole");
     let file = std::fs::OpenOptions::new().write(true).open(format!("{cut}/preimages.redb"));
     file.unwrap().set_len(5000).unwrap();
     for output in [doctor(&["--data-dir", cut]), run_in(directory.path(), ["inspect", cut])] {

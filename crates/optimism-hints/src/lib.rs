@@ -472,15 +472,35 @@ pub fn line(name: &str, data: &[&[u8]]) -> Vec<u8> {
     line
 }
 
-/// In a machine that counts its steps, so not by way of characters.
-fn write_digits(out: &mut Vec<u8>, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+/// Appends the hexadecimal digits of `bytes`, in small letters.
+///
+/// Four bytes at a time in one word: a machine counts every step, and payloads are long.
+pub fn write_digits(out: &mut Vec<u8>, bytes: &[u8]) {
     let start = out.len();
     out.resize(start + 2 * bytes.len(), 0);
-    for ([high, low], byte) in out[start..].as_chunks_mut().0.iter_mut().zip(bytes) {
-        *high = DIGITS[usize::from(byte >> 4)];
-        *low = DIGITS[usize::from(byte & 15)];
+    let digits = &mut out[start..];
+    let (words, rest) = bytes.as_chunks();
+    let (pairs, last) = digits.split_at_mut(8 * words.len());
+    for (digits, word) in pairs.as_chunks_mut().0.iter_mut().zip(words) {
+        *digits = eight_digits(u32::from_be_bytes(*word)).to_be_bytes();
     }
+    for (digits, byte) in last.as_chunks_mut().0.iter_mut().zip(rest) {
+        let [.., high, low] = eight_digits(u32::from(*byte)).to_be_bytes();
+        *digits = [high, low];
+    }
+}
+
+/// The digits of a word as characters, the first one highest.
+const fn eight_digits(word: u32) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    // A digit in each byte.
+    let mut digits = word as u64;
+    digits = (digits | digits << 16) & 0x0000_ffff_0000_ffff;
+    digits = (digits | digits << 8) & 0x00ff_00ff_00ff_00ff;
+    digits = (digits | digits << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // Those from ten on go up by what lies between '9' and 'a'. No byte overflows: 15 + 0x30 + 39 = 'f'.
+    let letters = (digits + 6 * EACH) >> 4 & EACH;
+    digits + 0x30 * EACH + letters * 39
 }
 
 /// The bytes behind a name.
@@ -553,6 +573,18 @@ mod tests {
     use alloc::vec;
 
     use super::*;
+
+    #[test]
+    fn digits_are_those_of_every_byte_wherever_it_stands() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        for start in 0..4 {
+            for end in [start, start + 1, 38, 39, 253, 256] {
+                let mut written = b"0x".to_vec();
+                write_digits(&mut written, &bytes[start..end]);
+                assert_eq!(written, format!("0x{}", hex::encode(&bytes[start..end])).as_bytes());
+            }
+        }
+    }
 
     const H: Hash = [0xab; 32];
     const A: Address = [0xcd; 20];

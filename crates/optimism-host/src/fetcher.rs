@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use tribunal_host::{Errand, HintError, PreimageStore, Router};
 use tribunal_keccak::{Hash, keccak256};
-use tribunal_optimism_hints::{BlockId, Dialect, Hint, NAMES, PayloadWitness, STARTING_L2_OUTPUT};
+use tribunal_optimism_hints::{BlockId, Hint, NAMES, PayloadWitness, STARTING_L2_OUTPUT};
 use tribunal_preimage::Key;
 use tribunal_rpc::{Bounds, Client};
 
@@ -176,13 +176,6 @@ impl Fetcher {
                 Err(HintError::new(format!("{hint:?}: {why}")).for_good())
             }
         }
-    }
-
-    /// The hint for all that the execution of a canonical L2 block reads. Whoever knows that it will be
-    /// executed can give it before the program asks for anything.
-    pub fn whole_block(number: u64) -> String {
-        let hint = Hint::L2ExecutionWitness { block: number };
-        hint.encode(Dialect::OpProgram).unwrap_or_default()
     }
 
     fn l1(&self) -> Result<&(Chain, Beacon), HintError> {

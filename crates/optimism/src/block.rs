@@ -30,6 +30,7 @@ use tribunal_rollup::{Fork, RollupConfig};
 use crate::fees::Fees;
 use crate::header::{Attributes, extra_data, next_base_fee};
 use crate::list;
+use crate::payload;
 use crate::precompiles::{Context, Precompiles};
 use crate::preimages::Undecided;
 use crate::state::{HISTORY, State};
@@ -74,6 +75,7 @@ pub fn execute<O: Oracle>(
     keep: &mut dyn FnMut(B256, &[u8]),
 ) -> Result<Executed, Error> {
     let block = Block::begin(state, config, attributes)?;
+    state.preimages.for_payload(block.parent_hash, || payload::json(config, attributes))?;
     let outcome = match run(state, &block) {
         Ok(outcome) => outcome,
         Err(error) => {

@@ -12,6 +12,7 @@ mod code;
 mod fees;
 mod header;
 pub mod list;
+mod payload;
 mod precompiles;
 mod preimages;
 mod signature;

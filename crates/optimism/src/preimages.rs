@@ -22,8 +22,9 @@ pub enum Hints {
     None,
     /// One for each trie node, which every host follows.
     Nodes,
-    /// One for each account and each slot, which brings all nodes that lead there; trie nodes that
-    /// are beside the way are hinted one by one.
+    /// One for each block, which can bring all that its execution reads; then one for each account and
+    /// each slot, which brings all nodes that lead there; trie nodes that are beside the way are
+    /// hinted one by one.
     #[default]
     Proofs,
 }
@@ -191,15 +192,18 @@ impl<O: Oracle> Preimages<O> {
         self.covered = false;
     }
 
-    /// Hints that the block with these payload attributes will be executed on top of `parent`: a host
-    /// can fetch all that this takes at once.
-    ///
-    /// `attributes` is their JSON. That is a lot to write for a program in a machine, so whoever
-    /// drives this program decides whether the saved round trips are worth it.
-    ///
-    /// # Errors
-    /// If the hint is not acknowledged.
-    pub fn for_payload(&mut self, parent: B256, attributes: &[u8]) -> Result<(), Undecided> {
+    /// Says that a block will be executed on top of `parent`: a host that wants to can fetch all that
+    /// this takes at once. `attributes` writes the block's payload attributes in JSON, unless they are
+    /// too long for that.
+    pub(crate) fn for_payload(
+        &mut self,
+        parent: B256,
+        attributes: impl FnOnce() -> Option<Vec<u8>>,
+    ) -> Result<(), Undecided> {
+        if self.hints != Hints::Proofs {
+            return Ok(());
+        }
+        let Some(attributes) = attributes() else { return Ok(()) };
         let (parent, attributes) = (parent.0, attributes.into());
         let parts = PayloadWitness::Parts { parent, attributes, chain: None };
         self.tell(&Hint::L2PayloadWitness(parts))

@@ -204,7 +204,7 @@ impl Claim {
             boot: &boot,
             kept,
             nodes: &self.nodes,
-            payload_witness: false,
+            payload_witness: true,
             deadline: Duration::from_secs(self.deadline),
             cancel: Some(interrupt.flag()),
             reporter: &reporter,

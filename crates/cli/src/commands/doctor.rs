@@ -283,6 +283,7 @@ fn preimages(store: &dyn PreimageStore, subject: &str, report: &mut Report) {
             format!("{} of {} preimages are whole", Count(whole), Count(keys.len() as u64)),
             "there was no time for the others: inspect looks at all",
         ),
+        None if whole == 1 => report.good(subject, "1 preimage, whole"),
         None => report.good(subject, format!("{} preimages, all whole", Count(whole))),
     }
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use tribunal_host::store::MemoryStore;
 use tribunal_host::{LocalHost, Patience, PreimageStore, Router};
 use tribunal_optimism_host::{BlockBoot, Fetcher, Options};
-use tribunal_preimage::{Key, Oracle as _};
+use tribunal_preimage::Key;
 use tribunal_rpc::{Bounds, Policy};
 
 use crate::failure::{Failure, Result};
@@ -89,17 +89,16 @@ impl BlockArgs {
             agreed_l2_head: boot.parent,
             claimed_l2_block: number,
             l2_chain_id: Some(boot.l2_chain_id),
-            payload_witness: false,
+            // One question for all that the block reads, where the node can; else the hints of proofs
+            // and nodes bring it.
+            payload_witness: true,
         };
         let patience = Patience { deadline, cancel: Some(Arc::clone(&cancel)), ..patience };
         let mut router = Router::new().with_patience(patience);
         Fetcher::of_l2(client, options).register(&mut router);
         let router = router.with_log(move |event| reporter.event(event));
-        let mut host = LocalHost::with_router(Box::new(store) as Box<dyn PreimageStore>, router);
-        // A node that can says at once what the block reads; else the program's own hints bring it.
-        host.hint(Fetcher::whole_block(number).as_bytes())
-            .map_err(|error| Failure::environment(error.to_string()))?;
-        Ok(Source::fetched(host))
+        let store = Box::new(store) as Box<dyn PreimageStore>;
+        Ok(Source::fetched(LocalHost::with_router(store, router)))
     }
 
     /// What to say where a configuration is named, and the program did not want it among its inputs.
