@@ -26,6 +26,17 @@ struct Block {
     state: Value,
 }
 
+/// How a node says what the execution of a block reads.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// Of a block that it has, all at once.
+    Block,
+    /// Node by node.
+    Nodes,
+    /// Of any payload, all at once.
+    Payload,
+}
+
 impl Block {
     fn read() -> Self {
         let recorded = |number: u64| {
@@ -43,6 +54,24 @@ impl Block {
         }
     }
 
+    /// What the block is made of, as nodes read it.
+    fn attributes(&self) -> Value {
+        let extra = self.header["extraData"].as_str().unwrap();
+        let hexadecimal = |bytes: &Vec<u8>| format!("0x{}", hex::encode(bytes));
+        json!({
+            "timestamp": self.header["timestamp"],
+            "prevRandao": self.header["mixHash"],
+            "suggestedFeeRecipient": self.header["miner"],
+            "withdrawals": [],
+            "parentBeaconBlockRoot": self.header["parentBeaconBlockRoot"],
+            "transactions": self.transactions.iter().map(hexadecimal).collect::<Vec<_>>(),
+            "noTxPool": true,
+            "gasLimit": self.header["gasLimit"],
+            // Without the version in front.
+            "eip1559Params": format!("0x{}", &extra[4..]),
+        })
+    }
+
     /// The block's bytes, as far as anybody looks at them: what is beside the transactions is empty.
     fn raw(&self) -> String {
         let mut list = Vec::new();
@@ -57,13 +86,13 @@ impl Block {
         format!("0x{}", hex::encode(tribunal_rlp::list_of(&parts)))
     }
 
-    /// A node that has the block, with or without the method that gives its whole witness.
-    fn node(self, witnesses: bool) -> Node {
-        self.node_of("0xaa37dc", witnesses)
+    /// A node that has the block, and says so what its execution reads.
+    fn node(self, way: Way) -> Node {
+        self.node_of("0xaa37dc", way)
     }
 
     /// One that says that it is of this chain.
-    fn node_of(self, chain: &'static str, witnesses: bool) -> Node {
+    fn node_of(self, chain: &'static str, way: Way) -> Node {
         Node::start(move |asked: &Asked| match asked.method.as_str() {
             "eth_chainId" => Reply::result(chain),
             "eth_getBlockByNumber" if asked.params[0] == format!("{NUMBER:#x}") => {
@@ -78,14 +107,20 @@ impl Block {
                 Reply::result(self.parent.clone())
             }
             "debug_getRawBlock" if asked.params[0] == self.hash => Reply::result(self.raw()),
-            "debug_executionWitness" if witnesses => {
+            "debug_executionWitness" if way == Way::Block => {
                 assert_eq!(asked.params, json!([format!("{NUMBER:#x}")]));
                 Reply::result(json!({ "state": self.state }))
             }
-            "debug_dbGet" if !witnesses => match &self.state[asked.params[0].as_str().unwrap()] {
-                Value::Null => Reply::error(-32000, "leveldb: not found"),
-                node => Reply::result(node.clone()),
-            },
+            "debug_executePayload" if way == Way::Payload => {
+                assert_eq!(asked.params, json!([self.header["parentHash"], self.attributes()]));
+                Reply::result(json!({ "state": self.state }))
+            }
+            "debug_dbGet" if way == Way::Nodes => {
+                match &self.state[asked.params[0].as_str().unwrap()] {
+                    Value::Null => Reply::error(-32000, "leveldb: not found"),
+                    node => Reply::result(node.clone()),
+                }
+            }
             other => Reply::lacks(other),
         })
     }
@@ -103,23 +138,25 @@ fn record(directory: &Path, arguments: &[&str]) -> Output {
 fn any_block_of_a_node_becomes_a_recording_that_repeats_without_it() {
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path();
-    let node = Block::read().node(true);
-    let number = NUMBER.to_string();
-    let arguments = ["--l2", &node.url, "--block", &number, "-o", "block.rec"];
-    let output = record(dir, &arguments);
-    let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(0), "{said}");
-    line_with(&stdout(&output), "block 26207960 0x");
-    line_with(&stdout(&output), ": as claimed, 10 transactions, 953624 gas");
-    line_with(&said, "recorded ");
-    // Who it is, two headers, the transactions, and all at once what the execution reads.
-    assert!(node.count() < 12, "{} questions", node.count());
-    drop(node);
+    for way in [Way::Block, Way::Payload] {
+        let node = Block::read().node(way);
+        let number = NUMBER.to_string();
+        let arguments = ["--l2", &node.url, "--block", &number, "-o", "block.rec"];
+        let output = record(dir, &arguments);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        line_with(&stdout(&output), "block 26207960 0x");
+        line_with(&stdout(&output), ": as claimed, 10 transactions, 953624 gas");
+        line_with(&said, "recorded ");
+        // Who it is, two headers, the transactions, and all at once what the execution reads.
+        assert!(node.count() < 12, "{} questions", node.count());
+        drop(node);
 
-    let replayed = run_in(dir, ["exec", "block.rec"]);
-    assert_eq!(replayed.status.code(), Some(0), "{}", stderr(&replayed));
-    assert_eq!(stdout(&replayed), stdout(&output));
-    line_with(&stderr(&replayed), "recording  repeated: the same final state");
+        let replayed = run_in(dir, ["exec", "block.rec"]);
+        assert_eq!(replayed.status.code(), Some(0), "{}", stderr(&replayed));
+        assert_eq!(stdout(&replayed), stdout(&output));
+        line_with(&stderr(&replayed), "recording  repeated: the same final state");
+    }
 }
 
 /// The program judges by the configuration that it knows, and whoever names another is told.
@@ -137,11 +174,11 @@ fn a_configuration_that_is_not_used_is_said() {
         let arguments = ["--l2", &node.url, "--block", &number, "-o", "block.rec"];
         record(dir, &[&arguments[..], &["--rollup-cfg", "rollup.json"]].concat())
     };
-    let output = recorded(&Block::read().node(true));
+    let output = recorded(&Block::read().node(Way::Block));
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     line_with(&stderr(&output), "warning: rollup.json was not used: the program knows");
     // A chain that it does not know, whose transactions are not these.
-    let output = recorded(&Block::read().node_of("0x4d", true));
+    let output = recorded(&Block::read().node_of("0x4d", Way::Block));
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(!stderr(&output).contains("was not used"), "{}", stderr(&output));
 }
@@ -150,7 +187,7 @@ fn a_configuration_that_is_not_used_is_said() {
 fn what_a_node_lacks_or_does_not_know_is_the_nodes_failure() {
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path();
-    let node = Block::read().node(true);
+    let node = Block::read().node(Way::Block);
     let output =
         record(dir, &["--l2", &node.url, "--block", "7", "-o", "a.rec", "--host-deadline=1"]);
     assert_eq!(output.status.code(), Some(3));
@@ -158,7 +195,7 @@ fn what_a_node_lacks_or_does_not_know_is_the_nodes_failure() {
     line_with(&stderr(&output), "it has no block 7");
 
     // Without witnesses and without proofs no way leads to the state.
-    let node = Block::read().node(false);
+    let node = Block::read().node(Way::Nodes);
     let number = NUMBER.to_string();
     let arguments = ["--l2", &node.url, "--block", &number, "-o", "b.rec", "--host-deadline=2"];
     let output = record(dir, &arguments);
