@@ -7,7 +7,6 @@ use alloy_primitives::{
     Address, B256, Bytes, KECCAK256_EMPTY, Signature, U256, address, hex, keccak256,
 };
 use alloy_trie::TrieAccount;
-use alloy_trie::root::storage_root_unhashed;
 use k256::ecdsa::SigningKey;
 use revm::state::{AccountInfo, Bytecode};
 use tribunal_optimism::trie::{Nodes, Trie};
@@ -28,6 +27,11 @@ impl Store {
     /// Keeps what has this hash.
     pub(crate) fn keep(&mut self, hash: B256, data: &[u8]) {
         self.0.insert(Key::keccak256(hash.0), data.to_vec());
+    }
+
+    /// Keeps the nodes of a trie, and says what its root is.
+    fn keep_trie(&mut self, trie: &mut Trie) -> B256 {
+        trie.commit(&mut |hash, node| self.keep(hash, node))
     }
 }
 
@@ -96,14 +100,26 @@ pub(crate) fn signed<T: SignableTransaction<Signature>>(
 pub(crate) fn store_state<'a>(
     accounts: impl IntoIterator<Item = (&'a Address, &'a AccountInfo)>,
 ) -> (Store, B256) {
+    let accounts = accounts.into_iter();
+    store_accounts(accounts.map(|(address, info)| (*address, info.clone(), BTreeMap::new())))
+}
+
+/// A state of these accounts and their slots.
+pub(crate) fn store_accounts(
+    accounts: impl IntoIterator<Item = (Address, AccountInfo, BTreeMap<U256, U256>)>,
+) -> (Store, B256) {
     let mut store = Store::default();
-    let mut nodes = BTreeMap::new();
     let mut trie = Trie::empty();
-    for (address, info) in accounts {
+    for (address, info, slots) in accounts {
+        let mut storage = Trie::empty();
+        for (slot, value) in slots {
+            let slot = keccak256(slot.to_be_bytes::<32>());
+            storage.insert(&mut store, &slot, alloy_rlp::encode(value)).unwrap();
+        }
         let account = TrieAccount {
             nonce: info.nonce,
             balance: info.balance,
-            storage_root: storage_root_unhashed(std::iter::empty::<(B256, U256)>()),
+            storage_root: store.keep_trie(&mut storage),
             code_hash: info.code_hash,
         };
         trie.insert(&mut store, &keccak256(address), alloy_rlp::encode(account)).unwrap();
@@ -111,7 +127,6 @@ pub(crate) fn store_state<'a>(
             store.keep(info.code_hash, &info.code.as_ref().unwrap().original_bytes());
         }
     }
-    let root = trie.commit(&mut |hash, node| drop(nodes.insert(hash, node.to_vec())));
-    nodes.iter().for_each(|(hash, node)| store.keep(*hash, node));
+    let root = store.keep_trie(&mut trie);
     (store, root)
 }
