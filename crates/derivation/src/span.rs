@@ -16,6 +16,13 @@ use crate::transactions::{Builder, SET_CODE, Transactions};
 /// The most blocks, transactions, and transactions of a block.
 const MAX_ELEMENTS: u64 = 10_000_000;
 
+/// How many bytes of transactions are kept in one piece while they are read.
+const PORTION: usize = 1 << 20;
+
+/// The most bytes of a transaction that are neither in its data nor its signature or recipient: chain
+/// id, nonce, gas and parity, and headers.
+const MORE_BYTES: usize = 4 * 9 + 8;
+
 /// What of a chain is in no span batch, but belongs to what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain {
@@ -241,7 +248,8 @@ struct Parts {
     signatures: Vec<u8>,
     /// Where each goes that is no creation.
     recipients: Vec<u8>,
-    datas: Transactions,
+    /// The rest of each, in portions that can be let go of one by one.
+    datas: Vec<Transactions>,
     nonces: Vec<u64>,
     gases: Vec<u64>,
     /// For each legacy transaction, whether its chain id is signed.
@@ -256,20 +264,24 @@ impl Parts {
         let creations: u32 = creation_bits.iter().map(|byte| byte.count_ones()).sum();
         let recipients = content.take((total - creations as usize).checked_mul(20)?)?;
 
-        let mut datas = Builder::default();
+        let (mut datas, mut portion) = (Vec::new(), Builder::default());
         let mut legacy = 0;
         for _ in 0..total {
             let first = content.peek(1)?[0];
             if first <= 0x7f {
-                datas.bytes.push(content.byte()?);
+                portion.bytes.push(content.byte()?);
             }
             // The reference takes the type 0 for that of legacy transactions, until it looks closer.
             legacy += usize::from(first == 0 || first > 0x7f);
             let header = content.item_header().filter(|header| header.is_list)?;
             let len = header.total().filter(|total| *total as u64 <= MAX_ELEMENTS)?;
-            content.append_to(&mut datas.bytes, len)?;
-            datas.end();
+            content.append_to(&mut portion.bytes, len)?;
+            portion.end();
+            if portion.bytes.len() >= PORTION {
+                datas.push(core::mem::take(&mut portion).finish());
+            }
         }
+        datas.push(portion.finish());
         let mut numbers = || (0..total).map(|_| varint(content)).collect::<Option<Vec<u64>>>();
         let (nonces, gases) = (numbers()?, numbers()?);
         let protected_bits = bitlist(content, legacy)?;
@@ -278,20 +290,27 @@ impl Parts {
             parity_bits,
             signatures,
             recipients,
-            datas: datas.finish(),
+            datas,
             nonces,
             gases,
             protected_bits,
         })
     }
 
-    /// Puts the transactions together, as their blocks hold them.
-    fn join(&self, chain_id: u64) -> Option<Transactions> {
+    /// Puts the transactions together, as their blocks hold them. What was put together is let go of, so
+    /// that a large batch is in memory once.
+    fn join(mut self, chain_id: u64) -> Option<Transactions> {
         let mut out = Builder::default();
+        // What is reserved and never written costs nothing, and what has room is not moved.
+        let size: usize = self.datas.iter().map(Transactions::size).sum();
+        out.bytes.reserve(size + self.recipients.len() + (64 + MORE_BYTES) * self.nonces.len());
+        let datas = core::mem::take(&mut self.datas)
+            .into_iter()
+            .flat_map(|portion| (0..portion.len()).filter_map(move |index| portion.get(index)));
         let mut fields = Vec::new();
         let mut recipients = self.recipients.as_chunks::<20>().0.iter();
         let mut legacy = 0;
-        for (index, data) in self.datas.iter().enumerate() {
+        for (index, data) in datas.enumerate() {
             let recipient: &[u8] =
                 if bit(&self.creation_bits, index) { &[] } else { recipients.next()? };
             let parity = bit(&self.parity_bits, index);

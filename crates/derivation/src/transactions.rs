@@ -50,6 +50,11 @@ impl Transactions {
         Some(self.bytes.slice(start..end))
     }
 
+    /// How many bytes they have, together with those that these are a part of.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = Bytes> {
         (0..self.count).filter_map(|index| self.get(index))

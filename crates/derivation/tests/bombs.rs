@@ -23,10 +23,18 @@ fn peak() -> usize {
 /// A brotli channel of `head`, then `len` times `byte`. Made portion by portion, so that making it
 /// costs nothing either.
 fn bomb(head: &[u8], byte: u8, len: usize) -> Vec<u8> {
+    bomb_of(&[(head, byte, len)])
+}
+
+/// The same of several such parts.
+fn bomb_of(parts: &[(&[u8], u8, usize)]) -> Vec<u8> {
     let mut out = vec![1];
     let mut encoder = brotli::CompressorWriter::new(&mut out, 1 << 16, 5, 18);
-    encoder.write_all(head).expect("memory");
-    std::io::copy(&mut std::io::repeat(byte).take(len as u64), &mut encoder).expect("memory");
+    for (head, byte, len) in parts {
+        encoder.write_all(head).expect("memory");
+        let content = std::io::repeat(*byte).take(*len as u64);
+        std::io::copy(&mut { content }, &mut encoder).expect("memory");
+    }
     drop(encoder);
     out
 }
@@ -94,4 +102,29 @@ fn a_bomb_costs_no_more_than_what_it_says() {
     assert_eq!(batch.transactions.get(0).map(|transaction| transaction.len()), Some(size));
     let cost = peak() - before;
     assert!(cost < size + (16 << 20), "{} MiB for {} MiB", cost >> 20, size >> 20);
+    drop((batch, reader));
+
+    // Of a span too: eight that create, in one block, each as long as it can be.
+    let len = 9_900_000;
+    let data = header(0xb7, len);
+    let list = [header(0xf7, 2 + data.len() + len), vec![0x80, 0x80], data].concat();
+    let before_datas =
+        [&[1, 0, 7][..], &[0; 40], &[1, 0, 8, 0xff, 0], &[0; 8 * 64], &list].concat();
+    let after_datas = [[1; 8], [9; 8]].concat();
+    let size = 8 * (list.len() + len);
+    let item = before_datas.len() - list.len() + size + after_datas.len() + 1;
+    let first = [header(0xb7, item), before_datas].concat();
+    let mut parts = vec![(&first[..], 0, len)];
+    parts.resize(8, (&list[..], 0, len));
+    parts.push((&after_datas, 0, 1));
+    let bomb = bomb_of(&parts);
+    assert!(bomb.len() < 10_000);
+    let mut reader = ChannelReader::default();
+    reader.open(&config, origin, bomb);
+    let Some(Batch::Span(span)) = reader.next(&config, origin) else { panic!("no span") };
+    let block = span.blocks().next().expect("a block");
+    assert_eq!(block.transactions.len(), 8);
+    assert!(block.transactions.iter().all(|transaction| transaction.len() > len));
+    let cost = peak() - before;
+    assert!(cost < 95_000_000 + (16 << 20), "{} MiB for {} MiB", cost >> 20, size >> 20);
 }
