@@ -1,6 +1,7 @@
 //! A chain that crosses every fork, executed over preimages and in another way: by `op-revm` as it
 //! comes, over a whole state in memory, whose roots are made from scratch after each block.
 
+#[allow(dead_code, reason = "shared with the other tests of blocks")]
 mod support;
 
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ mod support;
 
 use alloy_consensus::{Header, TxEnvelope, TxLegacy};
 use alloy_eips::eip2718::Encodable2718 as _;
-use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address};
+use alloy_primitives::{Address, Bytes, TxKind, U256, address};
 use op_alloy_consensus::TxDeposit;
 use op_revm::estimate_tx_compressed_size;
 use revm::Database as _;
@@ -14,9 +14,12 @@ use revm::state::AccountInfo;
 use tribunal_optimism::{
     Attributes, Error, Executed, Hints, InvalidBlock, InvalidTransaction, Preimages, State, execute,
 };
-use tribunal_rollup::{Eip1559Params, Fork, ForkTimes, RollupConfig, registry};
+use tribunal_rollup::{Fork, ForkTimes, RollupConfig, registry};
 
-use support::{Account, DEPOSITOR, L1_BLOCK, Store, WRITER, contract, signed, store_state};
+use support::{
+    Account, DEPOSITOR, L1_BLOCK, Store, WRITER, attributes, contract, extra_data, signed,
+    store_state,
+};
 
 const GENESIS_TIME: u64 = 1_000_000;
 const GAS_PRICE: u64 = 1_000;
@@ -44,20 +47,15 @@ impl Chain {
         let funds = AccountInfo { balance: U256::from(FUNDS), ..AccountInfo::default() };
         let l1_block = contract(Bytes::from_static(WRITER));
         let (store, state_root) = store_state([(&rich.address, &funds), (&L1_BLOCK, &l1_block)]);
-        let mut header = Header {
+        let header = Header {
             state_root,
             gas_limit: 30_000_000,
             timestamp: GENESIS_TIME,
             base_fee_per_gas: Some(GAS_PRICE),
+            extra_data: extra_data(active),
+            blob_gas_used: (active >= Fork::Ecotone).then_some(0),
             ..Header::default()
         };
-        if active >= Fork::Holocene {
-            let jovian = active >= Fork::Jovian;
-            let mut extra = vec![u8::from(jovian), 0, 0, 0, 250, 0, 0, 0, 6];
-            extra.extend(jovian.then_some([0; 8]).into_iter().flatten());
-            header.extra_data = extra.into();
-            header.blob_gas_used = Some(0);
-        }
         let hash = header.hash_slow();
         let preimages = Preimages::new(store).with_hints(Hints::None).without_acceleration();
         Self { config, state: State::new(preimages, header, hash), rich }
@@ -65,18 +63,9 @@ impl Chain {
 
     fn execute(&mut self, gas_limit: u64, transactions: &[Bytes]) -> Result<Executed, Error> {
         let time = self.state.head().timestamp + 2;
-        let is = |fork| self.config.is_active(fork, time);
-        let attributes = Attributes {
-            timestamp: time,
-            prev_randao: B256::ZERO,
-            fee_recipient: Address::repeat_byte(0x42),
-            gas_limit,
-            parent_beacon_block_root: is(Fork::Ecotone).then_some(B256::ZERO),
-            eip1559: is(Fork::Holocene)
-                .then_some(Eip1559Params { denominator: 250, elasticity: 6 }),
-            min_base_fee: is(Fork::Jovian).then_some(0),
-            transactions: transactions.to_vec(),
-        };
+        let fork = self.config.forks.newest(time);
+        let attributes =
+            Attributes { transactions: transactions.to_vec(), ..attributes(fork, time, gas_limit) };
         execute(&mut self.state, &self.config, &attributes, &mut |_, _| {})
     }
 

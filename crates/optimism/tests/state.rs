@@ -12,9 +12,9 @@ use revm::state::AccountInfo;
 use serde_json::Value;
 use tribunal_optimism::trie::Trie;
 use tribunal_optimism::{Attributes, Error, Hints, Preimages, State, execute};
-use tribunal_rollup::{Eip1559Params, Fork, ForkTimes, RollupConfig, registry};
+use tribunal_rollup::{Fork, ForkTimes, RollupConfig, registry};
 
-use support::{Store, contract, store_accounts};
+use support::{Store, attributes, contract, extra_data, store_accounts};
 
 /// Where the base fee goes on L2; on L1 it is burnt.
 const BASE_FEE_VAULT: Address = address!("0x4200000000000000000000000000000000000019");
@@ -81,33 +81,21 @@ fn run(test: &Value, fork: Fork, transaction: Bytes) -> Result<B256, Error> {
     let env = &test["env"];
     let number = |name: &str| quantity(&env[name]).to::<u64>();
     let time = number("currentTimestamp");
-    let mut parent = Header {
+    let parent = Header {
         state_root,
         gas_limit: 30_000_000,
         // As much as leaves the base fee as it is.
         gas_used: 5_000_000,
         timestamp: time - 2,
         base_fee_per_gas: Some(number("currentBaseFee")),
+        extra_data: extra_data(fork),
+        blob_gas_used: (fork >= Fork::Ecotone).then_some(0),
         ..Header::default()
     };
-    let is = |newest| fork >= newest;
-    if is(Fork::Holocene) {
-        let mut extra = vec![u8::from(is(Fork::Jovian)), 0, 0, 0, 250, 0, 0, 0, 6];
-        extra.extend(is(Fork::Jovian).then_some([0; 8]).into_iter().flatten());
-        parent.extra_data = extra.into();
-    }
-    if is(Fork::Ecotone) {
-        parent.blob_gas_used = Some(0);
-    }
     let attributes = Attributes {
-        timestamp: time,
-        prev_randao: B256::ZERO,
         fee_recipient: text(&env["currentCoinbase"]).parse().unwrap(),
-        gas_limit: number("currentGasLimit"),
-        parent_beacon_block_root: is(Fork::Ecotone).then_some(B256::ZERO),
-        eip1559: is(Fork::Holocene).then_some(Eip1559Params { denominator: 250, elasticity: 6 }),
-        min_base_fee: is(Fork::Jovian).then_some(0),
         transactions: vec![transaction],
+        ..attributes(fork, time, number("currentGasLimit"))
     };
     let preimages = Preimages::new(store.clone()).with_hints(Hints::None).without_acceleration();
     let hash = parent.hash_slow();

@@ -9,8 +9,10 @@ use alloy_primitives::{
 use alloy_trie::TrieAccount;
 use k256::ecdsa::SigningKey;
 use revm::state::{AccountInfo, Bytecode};
+use tribunal_optimism::Attributes;
 use tribunal_optimism::trie::{Nodes, Trie};
 use tribunal_preimage::{Key, Oracle, OracleError};
+use tribunal_rollup::{Eip1559Params, Fork};
 
 pub(crate) const L1_BLOCK: Address = address!("0x4200000000000000000000000000000000000015");
 pub(crate) const DEPOSITOR: Address = address!("0xdeaddeaddeaddeaddeaddeaddeaddeaddead0001");
@@ -94,6 +96,30 @@ pub(crate) fn signed<T: SignableTransaction<Signature>>(
 ) -> alloy_consensus::Signed<T> {
     let signature = account.sign(transaction.signature_hash());
     transaction.into_signed(signature)
+}
+
+/// The extra data of a block by the rules of `fork`.
+pub(crate) fn extra_data(fork: Fork) -> Bytes {
+    match () {
+        () if fork < Fork::Holocene => Bytes::new(),
+        () if fork < Fork::Jovian => vec![0, 0, 0, 0, 250, 0, 0, 0, 6].into(),
+        () => [&[1, 0, 0, 0, 250, 0, 0, 0, 6][..], &[0; 8]].concat().into(),
+    }
+}
+
+/// What a block by the rules of `fork` is made of.
+pub(crate) fn attributes(fork: Fork, timestamp: u64, gas_limit: u64) -> Attributes {
+    Attributes {
+        timestamp,
+        prev_randao: B256::ZERO,
+        fee_recipient: Address::repeat_byte(0x42),
+        gas_limit,
+        parent_beacon_block_root: (fork >= Fork::Ecotone).then_some(B256::ZERO),
+        eip1559: (fork >= Fork::Holocene)
+            .then_some(Eip1559Params { denominator: 250, elasticity: 6 }),
+        min_base_fee: (fork >= Fork::Jovian).then_some(0),
+        transactions: Vec::new(),
+    }
 }
 
 /// A state without storage.
