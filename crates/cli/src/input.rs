@@ -245,14 +245,13 @@ pub(crate) fn load_program(
 
 /// Reads a program file.
 pub(crate) fn read_program(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
-    let advise =
-        |failure: Failure| failure.hint("`tribunal build` compiles a program and says where it is");
-    match Artefact::open(path, max_bytes) {
-        Ok(Artefact::Elf(bytes)) => Ok(bytes),
-        Ok(_) => Err(advise(Failure::input(format!("{} is not a program (ELF)", path.display())))),
-        Err(failure) if !path.exists() => Err(advise(failure)),
-        Err(failure) => Err(failure),
-    }
+    let failure = match Artefact::open(path, max_bytes) {
+        Ok(Artefact::Elf(bytes)) => return Ok(bytes),
+        Ok(_) => Failure::input(format!("{} is not a program (ELF)", path.display())),
+        Err(failure) if path.exists() => return Err(failure),
+        Err(failure) => failure,
+    };
+    Err(failure.hint("`tribunal build` compiles a program and says where it is"))
 }
 
 /// The proof that the text of a file is.
