@@ -28,3 +28,4 @@ pub use header::Attributes;
 pub use preimages::{Hints, Item, Preimages, Undecided};
 pub use signature::recover;
 pub use state::State;
+pub use tribunal_optimism_hints::{Dialect, Hint};

@@ -5,6 +5,7 @@
 
 use alloc::vec::Vec;
 
+use alloy_primitives::B256;
 use tribunal_optimism_hints::write_digits;
 use tribunal_rollup::{Fork, RollupConfig};
 
@@ -50,6 +51,15 @@ pub(crate) fn json(config: &RollupConfig, attributes: &Attributes) -> Option<Vec
     }
     object.json.push(b'}');
     Some(object.json)
+}
+
+/// The object that op-program's hosts read, of the attributes as [`json`] writes them.
+pub(crate) fn on_parent(parent: B256, attributes: &[u8]) -> Vec<u8> {
+    let mut object = Object { json: Vec::with_capacity(attributes.len() + 128) };
+    object.bytes("parentBlockHash", &parent.0);
+    object.field("payloadAttributes", attributes);
+    object.json.push(b'}');
+    object.json
 }
 
 /// A JSON object that is being written.

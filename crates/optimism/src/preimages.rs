@@ -13,7 +13,7 @@ use tribunal_optimism_hints::{BlockId, Dialect, Hint, PayloadWitness};
 use tribunal_preimage::{Key, Oracle, OracleError};
 use tribunal_rollup::Fork;
 
-use crate::{list, trie};
+use crate::{list, payload, trie};
 
 /// How hints are given. A host that serves a program natively can do without any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,7 +24,8 @@ pub enum Hints {
     Nodes,
     /// One for each block, which can bring all that its execution reads; then one for each account and
     /// each slot, which brings all nodes that lead there; trie nodes that are beside the way are
-    /// hinted one by one.
+    /// hinted one by one. In op-program's dialect every node is, for its hosts follow the block's hint
+    /// only when a node of it is missing, and forget it over the next of its kind.
     #[default]
     Proofs,
 }
@@ -34,6 +35,7 @@ pub enum Hints {
 pub struct Preimages<O> {
     oracle: O,
     hints: Hints,
+    dialect: Dialect,
     accelerated: bool,
     /// The block whose state is read, in hints of proofs.
     block: u64,
@@ -44,15 +46,23 @@ pub struct Preimages<O> {
 }
 
 impl<O: Oracle> Preimages<O> {
-    /// Asks `oracle`, with hints for proofs, and for the results of precompiled contracts.
+    /// Asks `oracle`, with hints for proofs in kona's words, and for the results of precompiled
+    /// contracts.
     pub fn new(oracle: O) -> Self {
+        let (hints, dialect) = (Hints::default(), Dialect::default());
         let own = B256Map::default();
-        Self { oracle, hints: Hints::Proofs, accelerated: true, block: 0, covered: false, own }
+        Self { oracle, hints, dialect, accelerated: true, block: 0, covered: false, own }
     }
 
     /// Gives hints in another way.
     pub fn with_hints(mut self, hints: Hints) -> Self {
         self.hints = hints;
+        self
+    }
+
+    /// Gives hints in the words of this dialect.
+    pub const fn with_dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = dialect;
         self
     }
 
@@ -166,9 +176,14 @@ impl<O: Oracle> Preimages<O> {
         self.block = number;
     }
 
+    /// Whether the way to an account or a slot is hinted as one.
+    fn are_ways_hinted(&self) -> bool {
+        self.hints == Hints::Proofs && self.dialect == Dialect::Kona
+    }
+
     /// Says that an account will be read.
     pub(crate) fn for_account(&mut self, address: Address) -> Result<(), Undecided> {
-        self.covered = self.hints == Hints::Proofs;
+        self.covered = self.are_ways_hinted();
         if self.covered {
             let (block, address) = (BlockId::Number(self.block), address.into_array());
             self.tell(&Hint::L2AccountProof { block, address, chain: None })?;
@@ -178,7 +193,7 @@ impl<O: Oracle> Preimages<O> {
 
     /// Says that a slot of an account will be read.
     pub(crate) fn for_slot(&mut self, address: Address, slot: U256) -> Result<(), Undecided> {
-        self.covered = self.hints == Hints::Proofs;
+        self.covered = self.are_ways_hinted();
         if self.covered {
             let (block, address) = (BlockId::Number(self.block), address.into_array());
             let slot = slot.to_be_bytes::<32>();
@@ -204,12 +219,19 @@ impl<O: Oracle> Preimages<O> {
             return Ok(());
         }
         let Some(attributes) = attributes() else { return Ok(()) };
-        let (parent, attributes) = (parent.0, attributes.into());
-        let parts = PayloadWitness::Parts { parent, attributes, chain: None };
-        self.tell(&Hint::L2PayloadWitness(parts))
+        let payload = match self.dialect {
+            Dialect::Kona => {
+                let (parent, attributes) = (parent.0, attributes.into());
+                PayloadWitness::Parts { parent, attributes, chain: None }
+            }
+            Dialect::OpProgram => {
+                PayloadWitness::Object(payload::on_parent(parent, &attributes).into())
+            }
+        };
+        self.tell(&Hint::L2PayloadWitness(payload))
     }
 
-    /// Says what will be asked for, in kona's words.
+    /// Says what will be asked for; a hint that the dialect does not have is left out.
     ///
     /// # Errors
     /// If it is not acknowledged.
@@ -217,8 +239,8 @@ impl<O: Oracle> Preimages<O> {
         if self.hints == Hints::None {
             return Ok(());
         }
-        let words = Dialect::Kona;
-        let Some((name, text)) = hint.name(words).zip(hint.encode(words)) else { return Ok(()) };
+        let Some(name) = hint.name(self.dialect) else { return Ok(()) };
+        let Some(text) = hint.encode(self.dialect) else { return Ok(()) };
         let told = self.oracle.hint(text.as_bytes());
         told.map_err(|source| Undecided::Oracle { item: Item::Hint(name), source })
     }

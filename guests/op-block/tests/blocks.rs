@@ -3,6 +3,7 @@
 #[allow(dead_code, reason = "shared with an example")]
 mod fixture;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use alloy_consensus::Header;
@@ -10,8 +11,9 @@ use alloy_primitives::{B256, Bytes, U256, keccak256};
 use fixture::{Fixture, Store};
 use op_block::{CHAIN_ID, CLAIM, CONFIG, Decision, Error, PARENT, decide};
 use tribunal_guest::{Key, Verdict};
-use tribunal_optimism::{Executed, Hints, Preimages, list};
-use tribunal_preimage::Checked;
+use tribunal_optimism::{Dialect, Executed, Hint, Hints, Preimages, list};
+use tribunal_optimism_hints::PayloadWitness;
+use tribunal_preimage::{Checked, Oracle, OracleError};
 
 /// The smallest block there is, and one of a chain that the program does not know.
 const SMALL: &str = "op-sepolia-26207960-holocene.json.gz";
@@ -77,6 +79,110 @@ fn the_blocks_of_kona_are_what_their_transactions_make_them() {
         count += 1;
     }
     assert_eq!(count, 2);
+}
+
+/// A host like op-program's: it keeps the last hint for a block and the last of the others, and looks
+/// at them only when something is missing.
+struct TwoHints<'a> {
+    /// Everything, and the results of precompiled contracts.
+    world: &'a mut Store,
+    /// What a node's execution of the payload would tell.
+    witness: &'a BTreeMap<Key, Vec<u8>>,
+    /// Whether there is such a node.
+    executes: bool,
+    last: Option<Hint<'static>>,
+    payload: Option<serde_json::Value>,
+    stored: BTreeSet<Key>,
+    /// How many nodes of the state and codes were fetched by themselves.
+    single: u64,
+}
+
+impl TwoHints<'_> {
+    fn fetch(&mut self, key: Key) {
+        match self.last.as_ref().expect("something was hinted") {
+            Hint::L2BlockHeader { hash, .. } | Hint::L2Transactions { hash, .. } => {
+                self.stored.insert(Key::keccak256(*hash));
+                let others = self.world.preimages.keys();
+                self.stored.extend(others.filter(|key| !self.witness.contains_key(key)));
+            }
+            Hint::L2Code { .. } | Hint::L2StateNode { .. }
+                if self.executes && self.payload.take().is_some() =>
+            {
+                self.stored.extend(self.witness.keys());
+            }
+            Hint::L2Code { hash, .. } | Hint::L2StateNode { hash, .. } => {
+                self.stored.insert(Key::keccak256(*hash));
+                self.single += 1;
+            }
+            Hint::L1Precompile { address, required_gas, input } => {
+                let gas = required_gas.expect("the new form");
+                self.stored.insert(Key::precompile(address, gas, input));
+            }
+            hint => panic!("{key} is asked for after {hint:?}"),
+        }
+    }
+}
+
+impl Oracle for TwoHints<'_> {
+    fn hint(&mut self, text: &[u8]) -> Result<(), OracleError> {
+        let text = std::str::from_utf8(text).expect("text");
+        let (name, argument) = text.split_once(' ').expect("a name and an argument");
+        let hint = Hint::parse(name, argument).expect("a hint");
+        assert_eq!(hint.encode(Dialect::OpProgram).as_deref(), Some(text), "of the dialect");
+        if let Hint::L2PayloadWitness(PayloadWitness::Object(object)) = hint {
+            self.payload = Some(serde_json::from_slice(&object).expect("JSON"));
+        } else {
+            self.last = Some(hint);
+        }
+        self.world.hint(text.as_bytes())
+    }
+
+    fn preimage(&mut self, key: Key) -> Result<Vec<u8>, OracleError> {
+        let local = [CHAIN_ID, CLAIM, CONFIG, PARENT].contains(&key);
+        // Once for the hint of the block, once for the other.
+        for _ in 0..2 {
+            if !local && !self.stored.contains(&key) {
+                self.fetch(key);
+            }
+        }
+        assert!(local || self.stored.contains(&key), "{key} is not what {:?} is for", self.last);
+        self.world.preimage(key)
+    }
+}
+
+#[test]
+fn a_host_of_op_program_can_serve_every_recorded_block() {
+    for entry in folder().read_dir().unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let (fixture, executed) = read(&name);
+        let expected = ask(&mut fixture.host(&executed)).unwrap();
+        for executes in [true, false] {
+            let mut world = fixture.host(&executed);
+            let mut host = TwoHints {
+                world: &mut world,
+                witness: &fixture.store.preimages,
+                executes,
+                last: None,
+                payload: None,
+                stored: BTreeSet::new(),
+                single: 0,
+            };
+            let preimages = Preimages::new(Checked(&mut host)).with_dialect(Dialect::OpProgram);
+            assert_eq!(decide(preimages).unwrap(), expected, "{name}");
+            if executes {
+                assert!(host.single == 0, "{name}: {} nodes by themselves", host.single);
+                continue;
+            }
+            assert!(host.single > 100, "{name}: {} nodes by themselves", host.single);
+            let payload = host.payload.expect("nobody took it");
+            assert_eq!(payload["parentBlockHash"], fixture.parent.hash_slow().to_string());
+            let attributes = &payload["payloadAttributes"];
+            let transactions = attributes["transactions"].as_array().expect("a list");
+            assert_eq!(transactions.len(), fixture.attributes.transactions.len());
+            let limit = format!("{:#x}", fixture.attributes.gas_limit);
+            assert_eq!(attributes["gasLimit"], limit);
+        }
+    }
 }
 
 /// What a spoiled run must come to.
