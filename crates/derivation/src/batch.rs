@@ -146,7 +146,7 @@ pub(crate) fn read(
     stream.want(header.payload);
     let mut content = Content::new(stream, header.payload);
     let batch = match content.byte()? {
-        SINGULAR => Read::Batch(Batch::Singular(SingularBatch::read(&mut content)?)),
+        SINGULAR => Read::Batch(Batch::Singular(SingularBatch::read(&mut content, chain)?)),
         SPAN => match SpanBatch::read(&mut content, chain)? {
             Some(batch) => Read::Batch(Batch::Span(batch)),
             None => Read::Malformed,
@@ -159,7 +159,7 @@ pub(crate) fn read(
 }
 
 impl SingularBatch {
-    fn read(content: &mut Content<'_>) -> Option<Self> {
+    fn read(content: &mut Content<'_>, chain: &span::Chain) -> Option<Self> {
         let list = content.item_header().filter(|header| header.is_list)?;
         content.skip(list.len);
         let end = content.left - list.payload;
@@ -174,7 +174,7 @@ impl SingularBatch {
             return None;
         }
         content.skip(list.len);
-        let transactions = read_transactions(content, end)?;
+        let transactions = read_transactions(content, end, chain.most_bytes(timestamp))?;
         Some(Self { parent_hash, epoch_number, epoch_hash, timestamp, transactions })
     }
 
@@ -205,11 +205,12 @@ fn field(content: &mut Content<'_>, end: usize) -> Option<Vec<u8>> {
     (fits && total <= 33).then(|| content.take(total)).flatten()
 }
 
-/// Reads transactions until `end` bytes of the content are left.
-fn read_transactions(content: &mut Content<'_>, end: usize) -> Option<Transactions> {
+/// Reads transactions until `end` bytes of the content are left. No block has more than `most` bytes of
+/// them.
+fn read_transactions(content: &mut Content<'_>, end: usize, most: usize) -> Option<Transactions> {
     let mut transactions = Builder::default();
-    // Once a transaction cannot be one, the block is invalid; but a first byte of these still decides
-    // whether the batch comes to a block at all.
+    // Once a transaction cannot be one, or fits in no block, the block is invalid; but a first byte of
+    // these still decides whether the batch comes to a block at all.
     let mut hopeless = false;
     let mut kinds = [false; 3];
     while content.left > end {
@@ -220,7 +221,8 @@ fn read_transactions(content: &mut Content<'_>, end: usize) -> Option<Transactio
         content.skip(header.len);
         let len = header.payload;
         let start = content.peek(len.min(ENVELOPE_BYTES))?;
-        if !hopeless && is_possible(start, len) {
+        let fits = transactions.bytes.len().saturating_add(len) <= most;
+        if !hopeless && fits && is_possible(start, len) {
             content.append_to(&mut transactions.bytes, len)?;
             transactions.end();
             continue;
@@ -259,7 +261,13 @@ mod tests {
 
     use super::*;
 
-    const CHAIN: span::Chain = span::Chain { chain_id: 10, block_time: 2, genesis_time: 1000 };
+    const CHAIN: span::Chain = span::Chain {
+        chain_id: 10,
+        block_time: 2,
+        genesis_time: 1000,
+        isthmus_time: Some(1_800_000_000),
+        gas_limit: u64::MAX,
+    };
 
     fn batch(transactions: &[&[u8]]) -> SingularBatch {
         SingularBatch {

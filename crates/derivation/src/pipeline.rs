@@ -18,6 +18,7 @@ use crate::frame::{Frame, prune, read_frames};
 use crate::header::{Header, L1BlockRef};
 use crate::l2::L2Head;
 use crate::reader::ChannelReader;
+use crate::upgrades::KARST_GAS;
 use crate::{ChainError, Error, system_config};
 
 /// Derivation under way.
@@ -38,6 +39,10 @@ struct Reading<'a> {
     /// The L1 block that data is read from.
     origin: Header,
     system_config: SystemConfig,
+    /// The highest gas limit that was set by now, from the first block on that is still to be made.
+    gas_limit: u64,
+    /// How much more than that a block may have.
+    extra_gas: u64,
     /// The block's data that was not read yet; `None` before anybody looked.
     data: Option<VecDeque<Datum>>,
     frames: VecDeque<Frame>,
@@ -95,10 +100,14 @@ impl<'a> Pipeline<'a> {
         }
         let base = L1BlockRef::from(&origin);
         let holocene = config.is_active(Fork::Holocene, base.time);
+        // Karst's first block has more gas than was set, for what it inserts, and hands that on.
+        let karst = config.forks.time(Fork::Karst).filter(|karst| *karst > head.block.time);
         let reading = Reading {
             config,
             origin,
             system_config: start.system_config,
+            gas_limit: head.system_config.gas_limit.max(start.system_config.gas_limit),
+            extra_gas: karst.map_or(0, |_| KARST_GAS),
             data: None,
             frames: VecDeque::new(),
             channels: if holocene {
@@ -218,6 +227,7 @@ impl<'a> Pipeline<'a> {
             let system_config = &mut self.reading.system_config;
             system_config::update(system_config, &receipts, self.config, header.timestamp)
                 .ok_or(ChainError::Receipts { block: header.id() })?;
+            self.reading.gas_limit = self.reading.gas_limit.max(system_config.gas_limit);
         }
         let is_holocene = |time| self.config.is_active(Fork::Holocene, time);
         if is_holocene(header.timestamp) && !is_holocene(before.time) {
@@ -238,8 +248,11 @@ impl Reading<'_> {
     /// The next batch in what was read of L1, or `None`.
     fn next_batch<D: L1Data>(&mut self, data: &mut D) -> Result<Option<Batch>, Error<D::Error>> {
         let origin = L1BlockRef::from(&self.origin);
+        // What a later L1 block makes of the gas limit matters to no batch read by now: it would have to
+        // name that block by its hash.
+        let gas_limit = self.gas_limit.saturating_add(self.extra_gas);
         loop {
-            if let Some(batch) = self.reader.next(self.config, origin) {
+            if let Some(batch) = self.reader.next(self.config, origin, gas_limit) {
                 return Ok(Some(batch));
             }
             let Some(channel) = self.next_channel(data)? else { return Ok(None) };

@@ -32,11 +32,18 @@ impl ChannelReader {
         self.channel = Stream::open(data, fjord).map(|stream| Open { stream, left });
     }
 
-    /// The next batch of the channel; `None` asks for another channel.
-    pub fn next(&mut self, config: &RollupConfig, origin: L1BlockRef) -> Option<Batch> {
+    /// The next batch of the channel; `None` asks for another channel. No block that comes of it has more
+    /// gas than `gas_limit`: of transactions that take more, only their first bytes are kept.
+    pub fn next(
+        &mut self,
+        config: &RollupConfig,
+        origin: L1BlockRef,
+        gas_limit: u64,
+    ) -> Option<Batch> {
+        let chain = span::Chain::from(config).with_gas_limit(gas_limit);
         loop {
             let Open { stream, left } = self.channel.as_mut()?;
-            let Some((read, len)) = batch::read(stream, *left, &span::Chain::from(config)) else {
+            let Some((read, len)) = batch::read(stream, *left, &chain) else {
                 self.channel = None;
                 return None;
             };
@@ -112,13 +119,13 @@ mod tests {
         let mut reader = ChannelReader::default();
         reader.open(&config, origin, zlib(&items.concat()));
         let mut found = Vec::new();
-        while let Some(batch) = reader.next(&config, origin) {
+        while let Some(batch) = reader.next(&config, origin, u64::MAX) {
             found.push(match batch {
                 Batch::Singular(batch) => batch.epoch_number,
                 Batch::Span(batch) => batch.last_epoch,
             });
         }
-        assert!(reader.next(&config, origin).is_none());
+        assert!(reader.next(&config, origin, u64::MAX).is_none());
         found
     }
 
@@ -266,7 +273,7 @@ mod tests {
         let count = |stream| {
             let mut reader = ChannelReader::default();
             reader.open(&config, origin, stream);
-            core::iter::from_fn(|| reader.next(&config, origin)).count()
+            core::iter::from_fn(|| reader.next(&config, origin, u64::MAX)).count()
         };
         let mut hashes = Vec::new();
         let found = endings().into_iter().map(|(name, streams)| {

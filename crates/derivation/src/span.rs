@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
 use alloy_primitives::B256;
-use tribunal_rollup::RollupConfig;
+use tribunal_rollup::{Fork, RollupConfig};
 
 use crate::batch::Content;
 use crate::rlp::{self, Items};
@@ -18,6 +18,9 @@ const MAX_ELEMENTS: u64 = 10_000_000;
 
 /// How many bytes of transactions are kept in one piece while they are read.
 const PORTION: usize = 1 << 20;
+
+/// What stands for a legacy transaction that is not kept: a first byte that none has.
+const LEGACY: u8 = 0x80;
 
 /// The most bytes of a transaction that are neither in its data nor its signature or recipient: chain
 /// id, nonce, gas and parity, and headers.
@@ -32,6 +35,10 @@ pub struct Chain {
     pub block_time: u64,
     /// The time of the first L2 block, in seconds.
     pub genesis_time: u64,
+    /// From when on Isthmus holds, in seconds.
+    pub isthmus_time: Option<u64>,
+    /// No block has a higher gas limit.
+    pub gas_limit: u64,
 }
 
 impl From<&RollupConfig> for Chain {
@@ -40,7 +47,29 @@ impl From<&RollupConfig> for Chain {
             chain_id: config.l2_chain_id,
             block_time: config.block_time,
             genesis_time: config.genesis.l2_time,
+            isthmus_time: config.forks.time(Fork::Isthmus),
+            gas_limit: u64::MAX,
         }
+    }
+}
+
+impl Chain {
+    /// With a limit on the gas of all blocks.
+    pub const fn with_gas_limit(mut self, gas_limit: u64) -> Self {
+        self.gas_limit = gas_limit;
+        self
+    }
+
+    /// No block at `time` has transactions of more bytes.
+    ///
+    /// A zero byte of data uses 4 gas, and a fifth of that can be refunded (EIP-3529). Since Isthmus it
+    /// uses 10 at the least (EIP-7623), or 4 and whatever else is beside it; then the cheapest byte
+    /// is that of a mix with slots of an access list, and uses 8.7. A transaction's own 21,000 pay for
+    /// all its other fields.
+    pub fn most_bytes(&self, time: u64) -> usize {
+        let is_isthmus = self.isthmus_time.is_some_and(|isthmus| time >= isthmus);
+        let gas_of_a_byte = if is_isthmus { 8 } else { 3 };
+        usize::try_from(self.gas_limit / gas_of_a_byte).unwrap_or(usize::MAX)
     }
 }
 
@@ -137,8 +166,11 @@ impl SpanBatch {
             }
             write_varint(&mut transaction_counts, count);
         }
-        let parts = Parts::read(content, total as usize)?;
-        let Some(transactions) = parts.join(chain.chain_id) else { return Some(None) };
+        let rooms = Rooms { chain, counts: &transaction_counts, timestamp, left: 0, room: 0 };
+        let parts = Parts::read(content, total as usize, rooms)?;
+        let Some(transactions) = parts.and_then(|parts| parts.join(chain.chain_id)) else {
+            return Some(None);
+        };
         Some(Some(Self {
             timestamp,
             last_epoch,
@@ -240,6 +272,37 @@ impl Iterator for SpanBlocks {
     }
 }
 
+/// How much fits in the blocks of a span batch, of whose transactions one after the other is looked at.
+struct Rooms<'a> {
+    chain: &'a Chain,
+    /// The transactions of the blocks that were not reached yet.
+    counts: &'a [u8],
+    /// The time of the next of these, in seconds.
+    timestamp: u64,
+    /// How many transactions of the block are left.
+    left: u64,
+    /// How many bytes of transactions still fit in it.
+    room: usize,
+}
+
+impl Rooms<'_> {
+    /// Whether the next transaction, of at least `len` bytes, and all before it in its block, fit there.
+    fn take(&mut self, len: usize) -> bool {
+        while self.left == 0
+            && let Some((count, read)) = read_varint(self.counts)
+        {
+            self.counts = &self.counts[read..];
+            self.left = count;
+            self.room = self.chain.most_bytes(self.timestamp);
+            self.timestamp = self.timestamp.wrapping_add(self.chain.block_time);
+        }
+        self.left = self.left.saturating_sub(1);
+        let rest = self.room.checked_sub(len);
+        self.room = rest.unwrap_or(0);
+        rest.is_some()
+    }
+}
+
 /// The transactions of a span batch, taken apart.
 struct Parts {
     creation_bits: Vec<u8>,
@@ -248,7 +311,8 @@ struct Parts {
     signatures: Vec<u8>,
     /// Where each goes that is no creation.
     recipients: Vec<u8>,
-    /// The rest of each, in portions that can be let go of one by one.
+    /// The rest of each, in portions that can be let go of one by one. Of a transaction that no block
+    /// has room for, it is one byte: the type, or [`LEGACY`].
     datas: Vec<Transactions>,
     nonces: Vec<u64>,
     gases: Vec<u64>,
@@ -257,7 +321,9 @@ struct Parts {
 }
 
 impl Parts {
-    fn read(content: &mut Content<'_>, total: usize) -> Option<Self> {
+    /// `None` if the form is wrong; `Some(None)` if it is right, but there is a transaction that cannot
+    /// be and would not be kept.
+    fn read(content: &mut Content<'_>, total: usize, mut rooms: Rooms<'_>) -> Option<Option<Self>> {
         let creation_bits = bitlist(content, total)?;
         let parity_bits = bitlist(content, total)?;
         let signatures = content.take(total.checked_mul(64)?)?;
@@ -266,16 +332,26 @@ impl Parts {
 
         let (mut datas, mut portion) = (Vec::new(), Builder::default());
         let mut legacy = 0;
-        for _ in 0..total {
+        let mut beyond = Vec::new();
+        let mut is_possible = true;
+        for index in 0..total {
             let first = content.peek(1)?[0];
-            if first <= 0x7f {
-                portion.bytes.push(content.byte()?);
-            }
+            let tx_type = if first <= 0x7f { Some(content.byte()?) } else { None };
             // The reference takes the type 0 for that of legacy transactions, until it looks closer.
             legacy += usize::from(first == 0 || first > 0x7f);
             let header = content.item_header().filter(|header| header.is_list)?;
             let len = header.total().filter(|total| *total as u64 <= MAX_ELEMENTS)?;
-            content.append_to(&mut portion.bytes, len)?;
+            if rooms.take(len) {
+                portion.bytes.extend(tx_type);
+                content.append_to(&mut portion.bytes, len)?;
+            } else {
+                beyond.clear();
+                content.append_to(&mut beyond, len)?;
+                let is_creation = bit(&creation_bits, index);
+                is_possible =
+                    is_possible && DataParts::read(tx_type, &beyond, is_creation).is_some();
+                portion.bytes.push(tx_type.unwrap_or(LEGACY));
+            }
             portion.end();
             if portion.bytes.len() >= PORTION {
                 datas.push(core::mem::take(&mut portion).finish());
@@ -285,7 +361,7 @@ impl Parts {
         let mut numbers = || (0..total).map(|_| varint(content)).collect::<Option<Vec<u64>>>();
         let (nonces, gases) = (numbers()?, numbers()?);
         let protected_bits = bitlist(content, legacy)?;
-        Some(Self {
+        Some(is_possible.then_some(Self {
             creation_bits,
             parity_bits,
             signatures,
@@ -294,7 +370,7 @@ impl Parts {
             nonces,
             gases,
             protected_bits,
-        })
+        }))
     }
 
     /// Puts the transactions together, as their blocks hold them. What was put together is let go of, so
@@ -307,7 +383,7 @@ impl Parts {
         let datas = core::mem::take(&mut self.datas)
             .into_iter()
             .flat_map(|portion| (0..portion.len()).filter_map(move |index| portion.get(index)));
-        let mut fields = Vec::new();
+        let (mut front, mut back) = (Vec::new(), Vec::new());
         let mut recipients = self.recipients.as_chunks::<20>().0.iter();
         let mut legacy = 0;
         for (index, data) in datas.enumerate() {
@@ -318,24 +394,26 @@ impl Parts {
             let gas = *self.gases.get(index)?;
 
             let (tx_type, list) = match data.split_first()? {
+                (kind @ ..=LEGACY, []) => {
+                    legacy += usize::from(*kind == LEGACY);
+                    out.bytes.push(*kind);
+                    out.end();
+                    continue;
+                }
                 (tx_type @ ..=0x7f, list) => (Some(*tx_type), list),
                 _ => (None, &data[..]),
             };
-            let list = rlp::exact_list(list)?;
-            let parts = DataParts::read(tx_type, list)?;
-            if tx_type == Some(SET_CODE) && recipient.is_empty() {
-                return None;
-            }
-            fields.clear();
+            let parts = DataParts::read(tx_type, list, recipient.is_empty())?;
+            front.clear();
+            back.clear();
             if tx_type.is_some() {
-                rlp::write_integer(&mut fields, &chain_id.to_be_bytes());
+                rlp::write_integer(&mut front, &chain_id.to_be_bytes());
             }
-            rlp::write_integer(&mut fields, &nonce.to_be_bytes());
-            fields.extend_from_slice(parts.fees);
-            rlp::write_integer(&mut fields, &gas.to_be_bytes());
-            rlp::write_string(&mut fields, recipient);
-            fields.extend_from_slice(parts.value);
-            fields.extend_from_slice(parts.rest);
+            rlp::write_integer(&mut front, &nonce.to_be_bytes());
+            front.extend_from_slice(parts.fees);
+            rlp::write_integer(&mut front, &gas.to_be_bytes());
+            rlp::write_string(&mut front, recipient);
+            front.extend_from_slice(parts.value);
             let v = match tx_type {
                 Some(_) => u128::from(parity),
                 None => {
@@ -345,15 +423,17 @@ impl Parts {
                     base + u128::from(parity)
                 }
             };
-            rlp::write_integer(&mut fields, &v.to_be_bytes());
+            rlp::write_integer(&mut back, &v.to_be_bytes());
             let signature = self.signatures.get(64 * index..64 * index + 64)?;
             let (r, s) = signature.split_at(32);
-            rlp::write_integer(&mut fields, r);
-            rlp::write_integer(&mut fields, s);
+            rlp::write_integer(&mut back, r);
+            rlp::write_integer(&mut back, s);
 
             out.bytes.extend(tx_type);
-            rlp::write_list_header(&mut out.bytes, fields.len());
-            out.bytes.extend_from_slice(&fields);
+            rlp::write_list_header(&mut out.bytes, front.len() + parts.rest.len() + back.len());
+            for fields in [&front, parts.rest, &back] {
+                out.bytes.extend_from_slice(fields);
+            }
             out.end();
         }
         Some(out.finish())
@@ -370,7 +450,10 @@ struct DataParts<'a> {
 }
 
 impl<'a> DataParts<'a> {
-    fn read(tx_type: Option<u8>, list: Items<'a>) -> Option<Self> {
+    fn read(tx_type: Option<u8>, list: &'a [u8], is_creation: bool) -> Option<Self> {
+        if tx_type == Some(SET_CODE) && is_creation {
+            return None;
+        }
         let (fees, has_access_list, has_authorizations) = match tx_type {
             None => (1, false, false),
             Some(1) => (1, true, false),
@@ -381,8 +464,8 @@ impl<'a> DataParts<'a> {
         // Only where the reference keeps 256 bits is a larger number no number. (Elsewhere it is one,
         // and no block takes it.)
         let number_bytes = if tx_type == Some(SET_CODE) { 32 } else { usize::MAX };
-        let all = list.0;
-        let mut items = list;
+        let mut items = rlp::exact_list(list)?;
+        let all = items.0;
         let integer = |items: &mut Items<'a>| {
             items.integer().filter(|bytes| bytes.len() <= number_bytes).map(drop)
         };
@@ -566,7 +649,13 @@ mod tests {
     use super::*;
     use crate::batch::{Batch, decode_batch};
 
-    const CHAIN: Chain = Chain { chain_id: 10, block_time: 2, genesis_time: 1000 };
+    const CHAIN: Chain = Chain {
+        chain_id: 10,
+        block_time: 2,
+        genesis_time: 1000,
+        isthmus_time: None,
+        gas_limit: u64::MAX,
+    };
 
     /// Three blocks with transactions of every kind, written by op-node.
     const VECTOR: &[u8] = &hex!(
@@ -734,6 +823,46 @@ mod tests {
         assert_eq!(with(&[2, 0x81, 0x80], &[]), None, "no list");
         assert_eq!(with(&[0x80], &[]), None, "no list");
         assert_eq!(with(&[2, 0xff, 255, 255, 255, 255, 255, 255, 255, 255], &[]), None);
+    }
+
+    #[test]
+    fn of_what_no_block_has_gas_for_the_first_byte_is_kept() {
+        let blocks: Vec<SpanBlock> = decode(VECTOR).expect("a batch").blocks().collect();
+        let lengths = |blocks: &[SpanBlock]| {
+            let transactions = blocks.iter().flat_map(|block| block.transactions.iter());
+            transactions.map(|transaction| transaction.len()).collect::<Vec<_>>()
+        };
+        let all = lengths(&blocks);
+        assert_eq!(all, [97, 80, 157, 105, 196]);
+        let limited = |chain: Chain| match decode_batch(VECTOR, &chain) {
+            Some(Batch::Span(batch)) => batch.blocks().collect::<Vec<_>>(),
+            _ => panic!("no batch"),
+        };
+        for gas_limit in 0..2000 {
+            let found = limited(Chain { gas_limit, ..CHAIN });
+            let since = Chain { isthmus_time: Some(1304), gas_limit, ..CHAIN };
+            let floor = limited(since);
+            assert_eq!(found[..2], floor[..2], "before Isthmus");
+            for (found, gas_of_a_byte) in [(&found, 3), (&floor, 8)] {
+                let room = [gas_limit / 3, 0, gas_limit / gas_of_a_byte];
+                for (block, (expected, room)) in found.iter().zip(blocks.iter().zip(room)) {
+                    let pairs: Vec<_> =
+                        block.transactions.iter().zip(expected.transactions.iter()).collect();
+                    let kept = pairs.iter().take_while(|(found, all)| found == all);
+                    let kept: usize = kept.map(|(found, _)| found.len()).sum();
+                    // 21,000 gas, which this does not count, pay for 7,000 bytes.
+                    assert!(kept as u64 <= room + 3 * (64 + 20 + MORE_BYTES as u64));
+                    for (found, all) in pairs {
+                        let first = all[0].min(LEGACY);
+                        assert!(found == all || found[..] == [first], "{gas_limit} gas: {found}");
+                    }
+                }
+            }
+            // The block that has most has 458 bytes.
+            assert!(lengths(&found) == all || gas_limit < 3 * 458, "{gas_limit}");
+        }
+        let nothing = Chain { gas_limit: 0, ..CHAIN };
+        assert_eq!(lengths(&limited(nothing)), [1; 5]);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Channels that say much with little: what they cost is what a batch may hold, not what they unpack to.
-//! A test binary of its own, because it looks at the memory of the process.
+//! A test binary of its own, because it looks at the memory of processes.
 #![cfg(target_os = "linux")]
 
 use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
 
 use tribunal_derivation::L1BlockRef;
 use tribunal_derivation::batch::Batch;
@@ -56,75 +57,117 @@ fn singular(len: usize, after: usize) -> Vec<u8> {
     [header(0xb7, 1 + list.len() + len + after), vec![0], list].concat()
 }
 
-#[test]
-fn a_bomb_costs_no_more_than_what_it_says() {
-    let config = registry::rollup(10).expect("OP Mainnet");
-    let origin = L1BlockRef { time: 1_750_000_000, ..L1BlockRef::default() };
+/// A channel, what it may cost, and what comes out of it.
+struct Case {
+    name: &'static str,
+    channel: Vec<u8>,
+    gas_limit: u64,
+    /// In bytes, beside what every channel costs.
+    most: usize,
+    /// How long the transactions of the first batch's first block are; `None` if no batch comes out.
+    expected: Option<Vec<usize>>,
+}
+
+/// What every channel may cost: most of it is what its decoder looks back at.
+const DECODER: usize = 16 << 20;
+
+fn cases() -> Vec<Case> {
     let len = 30_000_000;
     let span = [header(0xb7, len), vec![1]].concat();
-    let transaction = [singular(len + 5, 0), header(0xb7, len)].concat();
-    // What it is, the channel, how many transactions come out of it if a batch does.
-    let bombs = [
-        ("an unknown type", bomb(&[&header(0xb7, len)[..], &[7]].concat(), 0, len - 1), None),
-        ("a string beyond the limit", bomb(&header(0xb7, LIMIT), 0, len), None),
-        ("bytes after a batch", bomb(&singular(0, len), 0, len), Some(0)),
-        ("empty transactions", bomb(&singular(len, 0), 0x80, len), Some(1)),
-        ("transactions of a byte", bomb(&singular(len, 0), 1, len), Some(1)),
-        ("one transaction", bomb(&transaction, 0, len), Some(1)),
-        ("a span of zeroes", bomb(&span, 0, len - 1), None),
-        ("a span of ones", bomb(&span, 1, len - 1), None),
-        ("a span of large numbers", bomb(&span, 0xff, len - 1), None),
+    let zeroes = [singular(len + 5, 0), header(0xb7, len)].concat();
+    let case = |name, channel, expected: Option<&[usize]>| {
+        let expected = expected.map(<[_]>::to_vec);
+        Case { name, channel, gas_limit: u64::MAX, most: 0, expected }
+    };
+    let mut cases = vec![
+        case("an unknown type", bomb(&[&header(0xb7, len)[..], &[7]].concat(), 0, len - 1), None),
+        case("a string beyond the limit", bomb(&header(0xb7, LIMIT), 0, len), None),
+        case("bytes after a batch", bomb(&singular(0, len), 0, len), Some(&[])),
+        case("empty transactions", bomb(&singular(len, 0), 0x80, len), Some(&[0])),
+        case("transactions of a byte", bomb(&singular(len, 0), 1, len), Some(&[1])),
+        case("zeroes as a transaction", bomb(&zeroes, 0, len), Some(&[1])),
+        case("a span of zeroes", bomb(&span, 0, len - 1), None),
+        case("a span of ones", bomb(&span, 1, len - 1), None),
+        case("a span of large numbers", bomb(&span, 0xff, len - 1), None),
     ];
-    let before = peak();
-    for (name, bomb, expected) in bombs {
-        assert!(bomb.len() < 10_000, "{name}: {} bytes", bomb.len());
-        let mut reader = ChannelReader::default();
-        reader.open(&config, origin, bomb);
-        let found = reader.next(&config, origin).map(|batch| match batch {
-            Batch::Singular(batch) => batch.transactions.len(),
-            Batch::Span(_) => usize::MAX,
-        });
-        assert_eq!(found, expected, "{name}");
-        let cost = peak() - before;
-        assert!(cost < 16 << 20, "{name}: {} MiB", cost >> 20);
-    }
 
-    // What may be a transaction is kept, once.
+    // A batch of one transaction.
     let len = 95_000_000;
     let list = header(0xf7, len);
-    let size = list.len() + len;
-    let item = [header(0xb7, size), list].concat();
-    let bomb = bomb(&[singular(item.len() + len, 0), item].concat(), 0, len);
-    assert!(bomb.len() < 10_000);
-    let mut reader = ChannelReader::default();
-    reader.open(&config, origin, bomb);
-    let Some(Batch::Singular(batch)) = reader.next(&config, origin) else { panic!("no batch") };
-    assert_eq!(batch.transactions.get(0).map(|transaction| transaction.len()), Some(size));
-    let cost = peak() - before;
-    assert!(cost < size + (16 << 20), "{} MiB for {} MiB", cost >> 20, size >> 20);
-    drop((batch, reader));
-
-    // Of a span too: eight that create, in one block, each as long as it can be.
-    let len = 9_900_000;
-    let data = header(0xb7, len);
-    let list = [header(0xf7, 2 + data.len() + len), vec![0x80, 0x80], data].concat();
+    let item = [header(0xb7, list.len() + len), list].concat();
+    let one = bomb(&[singular(item.len() + len, 0), item].concat(), 0, len);
+    // A span of eight that create, in one block, each as long as it can be.
+    let each = 9_900_000;
+    let data = header(0xb7, each);
+    let list = [header(0xf7, 2 + data.len() + each), vec![0x80, 0x80], data].concat();
     let before_datas =
         [&[1, 0, 7][..], &[0; 40], &[1, 0, 8, 0xff, 0], &[0; 8 * 64], &list].concat();
     let after_datas = [[1; 8], [9; 8]].concat();
-    let size = 8 * (list.len() + len);
-    let item = before_datas.len() - list.len() + size + after_datas.len() + 1;
+    let datas = 8 * (list.len() + each);
+    let item = before_datas.len() - list.len() + datas + after_datas.len() + 1;
     let first = [header(0xb7, item), before_datas].concat();
-    let mut parts = vec![(&first[..], 0, len)];
-    parts.resize(8, (&list[..], 0, len));
+    let mut parts = vec![(&first[..], 0, each)];
+    parts.resize(8, (&list[..], 0, each));
     parts.push((&after_datas, 0, 1));
-    let bomb = bomb_of(&parts);
-    assert!(bomb.len() < 10_000);
+    let eight = bomb_of(&parts);
+
+    let kept = "what a block may have gas for is kept, once";
+    let cut = "what no block has gas for is not kept";
+    let mut case = |name, channel: &[u8], gas_limit, most, expected: &[usize]| {
+        let (channel, expected) = (channel.to_vec(), Some(expected.to_vec()));
+        cases.push(Case { name, channel, gas_limit, most, expected });
+    };
+    case(kept, &one, u64::MAX, len, &[95_000_005]);
+    case(kept, &eight, u64::MAX, 95_000_000, &[9_900_016; 8]);
+    // This is enough for 20 MB of data before Isthmus.
+    let gas_limit = 60_000_000;
+    case(cut, &one, gas_limit, 0, &[1]);
+    // While it is read, a transaction that is not kept has to be looked at.
+    case(cut, &eight, gas_limit, 3 * each, &[9_900_016, 9_900_016, 1, 1, 1, 1, 1, 1]);
+    cases
+}
+
+/// Set for a process that does nothing but read a channel: the gas limit.
+const CHILD: &str = "BOMBS_GAS_LIMIT";
+
+/// Reads a channel from stdin and says what is in it, and what that cost.
+fn read(gas_limit: u64) {
+    let config = registry::rollup(10).expect("OP Mainnet");
+    let origin = L1BlockRef { time: 1_750_000_000, ..L1BlockRef::default() };
+    let mut channel = Vec::new();
+    std::io::stdin().read_to_end(&mut channel).expect("a channel");
+    let before = peak();
     let mut reader = ChannelReader::default();
-    reader.open(&config, origin, bomb);
-    let Some(Batch::Span(span)) = reader.next(&config, origin) else { panic!("no span") };
-    let block = span.blocks().next().expect("a block");
-    assert_eq!(block.transactions.len(), 8);
-    assert!(block.transactions.iter().all(|transaction| transaction.len() > len));
-    let cost = peak() - before;
-    assert!(cost < 95_000_000 + (16 << 20), "{} MiB for {} MiB", cost >> 20, size >> 20);
+    reader.open(&config, origin, channel);
+    let transactions = reader.next(&config, origin, gas_limit).map(|batch| match batch {
+        Batch::Singular(batch) => batch.transactions,
+        Batch::Span(span) => span.blocks().next().expect("a block").transactions,
+    });
+    let lengths = transactions.map(|all| all.iter().map(|bytes| bytes.len()).collect::<Vec<_>>());
+    println!("\nlengths {lengths:?}\ncost {}", peak() - before);
+}
+
+#[test]
+fn a_bomb_costs_no_more_than_what_it_says() {
+    if let Ok(gas_limit) = std::env::var(CHILD) {
+        return read(gas_limit.parse().expect("a number"));
+    }
+    for Case { name, channel, gas_limit, most, expected } in cases() {
+        assert!(channel.len() < 10_000, "{name}: {} bytes", channel.len());
+        // In a process of its own: what was freed before would hide what is taken, or add to it.
+        let mut child = Command::new(std::env::current_exe().expect("this test"))
+            .args(["--exact", "a_bomb_costs_no_more_than_what_it_says", "--nocapture"])
+            .env(CHILD, gas_limit.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a process");
+        child.stdin.take().expect("a pipe").write_all(&channel).expect("a pipe");
+        let output = child.wait_with_output().expect("a process");
+        let output = String::from_utf8(output.stdout).expect("text");
+        let find = |word| output.lines().find_map(|line| line.strip_prefix(word)).expect("a line");
+        assert_eq!(find("lengths "), format!("{expected:?}"), "{name}");
+        let cost: usize = find("cost ").parse().expect("a number");
+        assert!(cost < most + DECODER, "{name}: {} MiB, not {}", cost >> 20, most >> 20);
+    }
 }

@@ -123,15 +123,54 @@ impl Derivation {
             self.beside_zlib(&channel)?;
         }
         let origin = L1BlockRef { time: random.pick(&TIMES[2..]), ..L1BlockRef::default() };
-        let mut reader = ChannelReader::default();
-        reader.open(&self.config, origin, channel);
+        let (mut reader, mut limited) = (ChannelReader::default(), ChannelReader::default());
+        reader.open(&self.config, origin, channel.clone());
+        limited.open(&self.config, origin, channel);
+        let gas_limit = random.below(3000);
         let mut count = 0;
-        while let Some(batch) = reader.next(&self.config, origin) {
+        while let Some(batch) = reader.next(&self.config, origin, u64::MAX) {
             count += 1;
+            let same = limited.next(&self.config, origin, gas_limit);
+            let same = same.ok_or("a gas limit takes away a batch")?;
+            self.beside_limited(&batch, &same, gas_limit)?;
             walk(batch)?;
         }
-        ensure(reader.next(&self.config, origin).is_none(), || "an ended channel goes on".into())?;
+        for (reader, gas_limit) in [(&mut reader, u64::MAX), (&mut limited, gas_limit)] {
+            let next = reader.next(&self.config, origin, gas_limit);
+            ensure(next.is_none(), || "an ended channel goes on".into())?;
+        }
         Ok(if count > 0 { Verdict::Taken } else { Verdict::Refused })
+    }
+
+    /// What a limit on gas leaves of a batch: in each block all transactions up to the first that it has
+    /// no room for, and of the rest enough to tell what the rules of batches ask.
+    fn beside_limited(&self, all: &Batch, kept: &Batch, gas_limit: u64) -> Result<(), String> {
+        let chain = self.chain().with_gas_limit(gas_limit);
+        match (all, kept) {
+            (Batch::Singular(all), Batch::Singular(kept)) => {
+                let most = chain.most_bytes(all.timestamp);
+                let expected = cut(all.transactions.iter(), most).into_iter().collect();
+                ensure(kept.transactions == expected, || {
+                    format!("{most} bytes of {all:?} are {kept:?}")
+                })
+            }
+            (Batch::Span(all), Batch::Span(kept)) => {
+                let blocks = all.clone().blocks().zip(kept.clone().blocks());
+                for (all, kept) in blocks.take(1000) {
+                    let most = chain.most_bytes(all.timestamp);
+                    let size: usize = all.transactions.iter().map(|bytes| bytes.len()).sum();
+                    let pairs = all.transactions.iter().zip(kept.transactions.iter());
+                    let mut rest = pairs.skip_while(|(all, kept)| all == kept).peekable();
+                    let is_whole = rest.peek().is_none();
+                    let is_cut = rest.all(|(all, kept)| kept[..] == [all[0].min(0x80)]);
+                    ensure(is_whole || (is_cut && size > most), || {
+                        format!("{most} bytes of {all:?} are {kept:?}")
+                    })?;
+                }
+                ensure(all.block_count() == kept.block_count(), || "a block is missing".into())
+            }
+            _ => Err("a gas limit makes another kind of batch".into()),
+        }
     }
 
     /// What another implementation unpacks without complaint holds the same batches, unpacked.
@@ -147,7 +186,7 @@ impl Derivation {
             let mut reader = ChannelReader::default();
             reader.open(&self.config, origin, data);
             let mut found = Vec::new();
-            while let Some(batch) = reader.next(&self.config, origin) {
+            while let Some(batch) = reader.next(&self.config, origin, u64::MAX) {
                 found.push(batch);
             }
             found
@@ -427,6 +466,29 @@ fn blocks(random: &mut Random) -> Result<Verdict, String> {
 }
 
 /// Everything a batch says.
+/// The transactions of a singular batch for whose block `most` bytes are too much. Once one is cut, an
+/// empty one, a deposit and one of type 4 count, once each.
+fn cut(transactions: impl Iterator<Item = Bytes>, most: usize) -> Vec<Bytes> {
+    let (mut kept, mut size, mut first_bytes) = (vec![], 0, vec![]);
+    let mut is_whole = true;
+    for transaction in transactions {
+        size += transaction.len();
+        let fits = transaction.len() > 1 && size <= most;
+        if is_whole && fits {
+            kept.push(transaction);
+            continue;
+        }
+        let first = transaction.first().copied();
+        let counts = matches!(first, None | Some(4 | 0x7e)) && !first_bytes.contains(&first);
+        if is_whole || counts {
+            kept.push(transaction.slice(..transaction.len().min(1)));
+        }
+        first_bytes.push(first);
+        is_whole = false;
+    }
+    kept
+}
+
 fn walk(batch: Batch) -> Result<(), String> {
     match batch {
         Batch::Singular(batch) => {

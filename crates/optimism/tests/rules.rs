@@ -4,13 +4,18 @@
 #[allow(dead_code, reason = "shared with the other tests of blocks")]
 mod support;
 
-use alloy_consensus::{Header, TxEnvelope, TxLegacy};
+use alloy_consensus::{Header, TxEip2930, TxEnvelope, TxLegacy};
 use alloy_eips::eip2718::Encodable2718 as _;
-use alloy_primitives::{Address, Bytes, TxKind, U256, address};
+use alloy_eips::eip2930::{AccessList, AccessListItem};
+use alloy_primitives::{Address, B256, Bytes, TxKind, U256, address};
 use op_alloy_consensus::TxDeposit;
 use op_revm::estimate_tx_compressed_size;
 use revm::Database as _;
+use revm::context::TxEnv;
+use revm::context_interface::cfg::gas::calculate_initial_tx_gas_for_tx;
+use revm::primitives::hardfork::SpecId;
 use revm::state::AccountInfo;
+use tribunal_derivation::span;
 use tribunal_optimism::{
     Attributes, Error, Executed, Hints, InvalidBlock, InvalidTransaction, Preimages, State, execute,
 };
@@ -246,4 +251,47 @@ fn data_is_limited_as_gas_is() {
     let executed = chain.execute(30_000_000, std::slice::from_ref(&info)).unwrap();
     assert_eq!(executed.header.blob_gas_used, Some(0));
     chain.execute(30_000_000, &[info, payment]).unwrap();
+}
+
+/// Derivation keeps so much of a block's transactions and no more: whatever they are made of, more of
+/// them use more gas than the block has, and that with every refund.
+#[test]
+fn no_block_has_room_for_more_than_derivation_keeps() {
+    let config = registry::rollup(10).unwrap();
+    for (spec, isthmus_time, cheapest) in
+        [(SpecId::MERGE, None, 3.2..3.3), (SpecId::PRAGUE, Some(0), 8.7..8.8)]
+    {
+        let mut least = f64::MAX;
+        for (bytes, slots, accounts) in (0..=100).flat_map(|part| {
+            let data = 10_000 * part;
+            [(data, 0, 0), (data, 3000, 1), (data, 3000, 1000), (data, 0, 1000)]
+        }) {
+            let mut items: Vec<_> = vec![AccessListItem::default(); accounts];
+            for index in 0..slots {
+                items[index % accounts].storage_keys.push(B256::ZERO);
+            }
+            let transaction = TxEip2930 {
+                gas_limit: u64::MAX,
+                to: TxKind::Call(Address::repeat_byte(0x60)),
+                access_list: AccessList(items),
+                input: vec![0; bytes].into(),
+                ..TxEip2930::default()
+            };
+            let length = TxEnvelope::from(signed(transaction.clone(), &Account::new(1)));
+            let length = length.encode_2718_len();
+            let tx = TxEnv::builder()
+                .tx_type(Some(1))
+                .kind(transaction.to)
+                .access_list(transaction.access_list)
+                .data(transaction.input)
+                .build_fill();
+            let gas = calculate_initial_tx_gas_for_tx(tx, spec);
+            let used = gas.initial_total_gas - gas.initial_total_gas / 5;
+            let used = used.max(gas.floor_gas);
+            let chain = span::Chain { isthmus_time, gas_limit: used, ..span::Chain::from(&config) };
+            assert!(length <= chain.most_bytes(7), "{bytes} bytes and {slots} slots in {used} gas");
+            least = least.min(used as f64 / length as f64);
+        }
+        assert!(cheapest.contains(&least), "{least} gas for a byte of the cheapest");
+    }
 }

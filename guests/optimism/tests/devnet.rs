@@ -135,6 +135,51 @@ fn before_holocene_a_claim_about_a_block_of_a_span_waits_for_all_of_it() {
     }
 }
 
+/// A block may be as full of data as its gas allows, whatever form its batch has; of what is more,
+/// nothing is kept, and the block is as any other that cannot be executed.
+#[test]
+fn a_block_is_as_full_as_its_gas_allows() {
+    let rich = Account::new(RICH);
+    let fixture = fixture("01-");
+    // The second L1 block doubles the limit of 30 million, and the twelfth L2 block is the first that
+    // can have it as its origin.
+    let last_of = |transactions: &[Vec<u8>], raised: bool| {
+        let mut devnet = Devnet::new(&fixture, |_| {});
+        let genesis = devnet.config.genesis.l2;
+        devnet.mine_gas_limit(60_000_000);
+        let batch = if raised {
+            let mut blocks = vec![Vec::new(); 11];
+            blocks.push(transactions.to_vec());
+            let origins: Vec<_> = (0..12).map(|place| place / 11).collect();
+            devnet.span_with_origins(genesis, &blocks, &origins)
+        } else {
+            devnet.singular(genesis, transactions)
+        };
+        let data = devnet.calldata(whole(1, &[batch]));
+        devnet.mine(&[data]);
+        let number = if raised { 12 } else { 1 };
+        derive(&devnet, number).1.last().copied().unwrap()
+    };
+    for (raised, gas) in [(false, 30_000_000), (true, 60_000_000)] {
+        let empty = last_of(&[], raised);
+        // 21,000 gas of the transaction's own, and some for what tells of L1.
+        let most = (gas - 400_000) / 10;
+        let full = last_of(&[rich.send(0, 5, most)], raised);
+        assert_ne!(full, empty);
+        // As many bytes of two transactions, of which the first stands if it is alone.
+        let half = rich.send(0, 5, most / 2);
+        let alone = last_of(std::slice::from_ref(&half), raised);
+        let both = last_of(&[half.clone(), rich.send(1, 5, most / 2 - 10_000)], raised);
+        assert!(both != empty && both != alone && both != full);
+        // A little more than there is gas for, and more than anybody looks at.
+        for more in [40_000, 3_000_000] {
+            assert_eq!(last_of(&[rich.send(0, 5, most + more)], raised), empty, "{more} more");
+            let both = [half.clone(), rich.send(1, 5, most / 2 + more)];
+            assert_eq!(last_of(&both, raised), empty, "{more} more in two");
+        }
+    }
+}
+
 /// A sequence of numbers, the same on every run.
 struct Numbers(u64);
 

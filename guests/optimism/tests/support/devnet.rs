@@ -1,8 +1,11 @@
 //! Small chains of our own: on top of the two genesis blocks of a fixture, L1 blocks with what our
 //! batcher sends. What L2 blocks come of it, the program says.
 
-use alloy_consensus::{Header, SignableTransaction as _, TxEip1559, TxEip4844, TxLegacy};
-use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256, keccak256};
+use alloy_consensus::{
+    Header, Receipt, ReceiptWithBloom, SignableTransaction as _, TxEip1559, TxEip4844, TxLegacy,
+    TxReceipt as _,
+};
+use alloy_primitives::{Address, B256, Bloom, Bytes, Log, Signature, TxKind, U256, keccak256};
 use k256::ecdsa::SigningKey;
 use optimism::inputs;
 use serde_json::Value;
@@ -43,14 +46,19 @@ impl Account {
 
     /// A payment on L2.
     pub(crate) fn pay(&self, nonce: u64, value: u64) -> Vec<u8> {
+        self.send(nonce, value, 0)
+    }
+
+    /// A payment on L2 with so many zero bytes of data, and no more gas than that takes.
+    pub(crate) fn send(&self, nonce: u64, value: u64, zeroes: usize) -> Vec<u8> {
         let tx = TxLegacy {
             chain_id: Some(901),
             nonce,
             gas_price: 10_000_000_000,
-            gas_limit: 21_000,
+            gas_limit: 21_000 + 10 * zeroes as u64,
             to: TxKind::Call(Address::repeat_byte(0x77)),
             value: U256::from(value),
-            input: Bytes::new(),
+            input: vec![0; zeroes].into(),
         };
         let mut bytes = Vec::new();
         let signature = self.sign(tx.signature_hash());
@@ -103,16 +111,39 @@ impl Devnet {
 
     /// Adds an L1 block with these transactions.
     pub(crate) fn mine(&mut self, transactions: &[Vec<u8>]) {
+        self.mine_with(transactions, None);
+    }
+
+    /// Adds an L1 block that sets the gas limit of L2 blocks.
+    pub(crate) fn mine_gas_limit(&mut self, gas_limit: u64) {
+        let event = keccak256("ConfigUpdate(uint256,uint8,bytes)");
+        let words = [32, 32, gas_limit].map(|word| U256::from(word).to_be_bytes::<32>());
+        let log = Log::new_unchecked(
+            self.config.l1_system_config,
+            vec![event, B256::ZERO, B256::with_last_byte(2)],
+            words.concat().into(),
+        );
+        let receipt = Receipt { status: true.into(), cumulative_gas_used: 50_000, logs: vec![log] };
+        self.mine_with(&[], Some(receipt.into_with_bloom()));
+    }
+
+    fn mine_with(&mut self, transactions: &[Vec<u8>], receipt: Option<ReceiptWithBloom<Receipt>>) {
         let preimages = &mut self.preimages;
-        let transactions_root = list::root(transactions, &mut |hash, node| {
-            preimages.push((Key::keccak256(hash.0), node.to_vec()));
-        });
+        let mut root = |items: &[Vec<u8>]| {
+            list::root(items, &mut |hash, node| {
+                preimages.push((Key::keccak256(hash.0), node.to_vec()));
+            })
+        };
+        let transactions_root = root(transactions);
+        let receipts: Vec<_> = receipt.iter().map(alloy_rlp::encode).collect();
         let (parent, parent_hash) = self.l1.last().unwrap();
         let header = Header {
             parent_hash: *parent_hash,
             number: parent.number + 1,
             timestamp: parent.timestamp + L1_BLOCK_TIME,
             transactions_root,
+            receipts_root: root(&receipts),
+            logs_bloom: receipt.map_or(Bloom::ZERO, |receipt| receipt.logs_bloom),
             ..parent.clone()
         };
         let hash = self.keep(alloy_rlp::encode(&header));
@@ -172,18 +203,30 @@ impl Devnet {
     /// A span of blocks with these transactions, on top of the block `parent`. All have the first L1
     /// block as their origin.
     pub(crate) fn span(&self, parent: BlockId, blocks: &[Vec<Vec<u8>>]) -> Vec<u8> {
+        let origins = vec![0; blocks.len()];
+        self.span_with_origins(parent, blocks, &origins)
+    }
+
+    /// The same, with these L1 blocks as their origins. The parent's is the first L1 block.
+    pub(crate) fn span_with_origins(
+        &self,
+        parent: BlockId,
+        blocks: &[Vec<Vec<u8>>],
+        origins: &[usize],
+    ) -> Vec<u8> {
         let genesis = &self.config.genesis;
         let time = genesis.l2_time + (parent.number - genesis.l2.number) * self.config.block_time;
         let blocks: Vec<SpanBlock> = (1..)
-            .zip(blocks)
-            .map(|(place, transactions)| SpanBlock {
+            .zip(blocks.iter().zip(origins))
+            .map(|(place, (transactions, origin))| SpanBlock {
                 timestamp: time + place * self.config.block_time,
-                epoch_number: self.l1[0].0.number,
+                epoch_number: self.l1[*origin].0.number,
                 transactions: transactions.iter().collect(),
             })
             .collect();
         let chain = Chain::from(&self.config);
-        encode_span(&chain, &blocks, parent.hash, self.l1[0].1, false).unwrap()
+        let last = self.l1[*origins.last().unwrap()].1;
+        encode_span(&chain, &blocks, parent.hash, last, origins[0] > 0).unwrap()
     }
 
     /// The same for one block.
