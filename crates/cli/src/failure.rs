@@ -84,7 +84,21 @@ impl Failure {
 
     /// A file that could not be read.
     pub(crate) fn reading(path: &Path, error: &io::Error) -> Self {
-        Self::new(kind_of_read(error), format!("cannot read {}: {error}", path.display()))
+        let message = format!("cannot read {}: {error}", path.display());
+        Self::new(kind_of_read(error), message).advise(error)
+    }
+
+    /// Says what to do about a file that could not be read, if there is anything to say.
+    fn advise(self, error: &io::Error) -> Self {
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                "check the path; it begins where the command runs, unless it begins with a /"
+            }
+            io::ErrorKind::IsADirectory => "name a file in that folder",
+            io::ErrorKind::PermissionDenied => "ask for the right to read it, or read a copy",
+            _ => return self,
+        };
+        self.hint(hint)
     }
 
     /// Adds a line below the message.
@@ -167,7 +181,9 @@ impl From<FileError> for Failure {
         let message = error.to_string();
         match error {
             FileError::NotBinary { .. } => Self::input(message),
-            FileError::Read { error, .. } => Self::new(kind_of_read(&error), message),
+            FileError::Read { error, .. } => {
+                Self::new(kind_of_read(&error), message).advise(&error)
+            }
             FileError::Write { .. } => Self::environment(message),
             FileError::State { error, .. } => Self { message, ..Self::from(error) },
         }

@@ -525,6 +525,7 @@ fn what_is_wrong_is_refused_before_the_first_step() {
         (vec!["--no-such-flag"], "--no-such-flag"),
         (vec!["--input=state.json"], "state.json: a state file is named .bin"),
         (vec!["--input=nowhere.bin"], "cannot read nowhere.bin"),
+        (vec!["--input=nowhere.bin", "--meta=none.json"], "cannot read nowhere.bin"),
         (vec!["--preimages=a.json", "--", "host"], "cannot be used with"),
     ] {
         let mut arguments = vec!["run", "--input=state.bin"];

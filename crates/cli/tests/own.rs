@@ -409,6 +409,10 @@ fn what_is_in_the_wrong_place_is_told() {
     for (line, status, says) in [
         ("exec object.json", 2, "object.json is JSON, not a program or a state"),
         ("exec folder", 2, "cannot read folder"),
+        ("exec folder", 2, "hint: name a file in that folder"),
+        ("inspect nowhere", 2, "hint: check the path"),
+        ("sample --input=nowhere --at=0", 2, "hint: check the path"),
+        ("witness --input=nowhere.bin", 1, "hint: check the path"),
         ("exec exit.elf --preimages binary", 2, "binary is not a preimage store"),
         ("load-elf --type=multithreaded64-5 --path=object.json", 1, "object.json is not a program"),
         ("witness --input=state.bin --output=nowhere/w", 1, "there is no directory nowhere"),

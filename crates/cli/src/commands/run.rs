@@ -246,8 +246,14 @@ impl Run {
             }
             true => None,
             false => {
-                let symbols = read_symbols(self.meta.as_ref());
-                Some(symbols.map_err(|failure| failure.hint("--meta \"\" does without symbols"))?)
+                let symbols = read_symbols(self.meta.as_ref()).map_err(|failure| {
+                    // Where there is no state either, that is what is wrong.
+                    match std::fs::metadata(&self.input) {
+                        Ok(_) => failure.hint("--meta \"\" does without symbols"),
+                        Err(error) => Failure::reading(&self.input, &error),
+                    }
+                })?;
+                Some(symbols)
             }
         };
         Ok(Plan {
