@@ -97,11 +97,11 @@ pub trait Preimages: Oracle {
     /// # Errors
     /// If it is not acknowledged.
     fn tell(&mut self, dialect: Dialect, hint: &Hint<'_>) -> Result<(), Error> {
-        let Some((name, text)) = hint.name(dialect).zip(hint.encode(dialect)) else {
+        let Some((name, bytes)) = hint.name(dialect).zip(hint.bytes(dialect)) else {
             return Ok(());
         };
         let what = || format!("acknowledgement of the hint {name}").into();
-        self.hint(text.as_bytes()).map_err(|source| Error::Oracle { what: what(), source })
+        self.hint(&bytes).map_err(|source| Error::Oracle { what: what(), source })
     }
 }
 

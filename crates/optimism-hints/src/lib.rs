@@ -359,11 +359,16 @@ impl Hint<'_> {
 
     /// The hint as a program of this dialect writes it; `None` if the dialect has no such hint.
     pub fn encode(&self, dialect: Dialect) -> Option<String> {
+        String::from_utf8(self.bytes(dialect)?).ok()
+    }
+
+    /// The bytes of [`Hint::encode`], for a wire.
+    pub fn bytes(&self, dialect: Dialect) -> Option<Vec<u8>> {
         let name = self.name(dialect)?;
         // Where there is a chain, it comes last.
         let chain = self.chain().map(u64::to_be_bytes);
         let chain = chain.as_ref().map_or(&[][..], |chain| chain);
-        let line = match self {
+        Some(match self {
             Self::AgreedPreState(hash)
             | Self::L1BlockHeader(hash)
             | Self::L1Receipts(hash)
@@ -412,8 +417,7 @@ impl Hint<'_> {
             Self::L2PayloadWitness(PayloadWitness::Parts { parent, attributes, .. }) => {
                 line(name, &[parent, attributes, chain])
             }
-        };
-        String::from_utf8(line).ok()
+        })
     }
 
     /// The chain that the hint names, if it does.

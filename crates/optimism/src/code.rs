@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use revm::bytecode::{Bytecode, JumpTable};
 
 const JUMPDEST: u8 = 0x5b;
+const PUSH0: usize = 0x5f;
 
 /// Zeroes behind the code: what the longest push at its end pushes, then a stop, and what follows an
 /// instruction with an operand that the interpreter of a later fork may find there.
@@ -27,24 +28,26 @@ pub(crate) fn read(mut code: Vec<u8>) -> Option<Bytecode> {
     Some(Bytecode::new_analyzed(code.into(), length, table))
 }
 
+/// From each instruction to the next, in bytes.
+const LENGTHS: [u8; 256] = {
+    let mut lengths = [1; 256];
+    let mut pushed = 1;
+    while pushed <= 32 {
+        lengths[PUSH0 + pushed] += pushed as u8;
+        pushed += 1;
+    }
+    lengths
+};
+
 /// A bit for each byte of the code, which says whether it is an instruction that may be jumped to.
 fn jump_destinations(code: &[u8]) -> Vec<u8> {
-    /// From `JUMPDEST` to `PUSH1`, and to the one after `PUSH32`.
-    const FIRST_PUSH: u8 = 0x60 - JUMPDEST;
-    const AFTER_PUSHES: u8 = FIRST_PUSH + 32;
     let mut bits = vec![0; code.len().div_ceil(8)];
-    let mut rest = code.iter();
-    while let Some(instruction) = rest.next() {
-        let distance = instruction.wrapping_sub(JUMPDEST);
-        if distance < AFTER_PUSHES {
-            if distance == 0 {
-                let at = code.len() - 1 - rest.len();
-                bits[at / 8] |= 1 << (at % 8);
-            } else if distance >= FIRST_PUSH {
-                let pushed = usize::from(distance - FIRST_PUSH) + 1;
-                rest = rest.as_slice().get(pushed..).unwrap_or_default().iter();
-            }
+    let mut at = 0;
+    while let Some(instruction) = code.get(at) {
+        if *instruction == JUMPDEST {
+            bits[at / 8] |= 1 << (at % 8);
         }
+        at += usize::from(LENGTHS[usize::from(*instruction)]);
     }
     bits
 }

@@ -239,9 +239,11 @@ impl<O: Oracle> Preimages<O> {
         if self.hints == Hints::None {
             return Ok(());
         }
-        let Some(name) = hint.name(self.dialect) else { return Ok(()) };
-        let Some(text) = hint.encode(self.dialect) else { return Ok(()) };
-        let told = self.oracle.hint(text.as_bytes());
+        let dialect = self.dialect;
+        let Some((name, bytes)) = hint.name(dialect).zip(hint.bytes(dialect)) else {
+            return Ok(());
+        };
+        let told = self.oracle.hint(&bytes);
         told.map_err(|source| Undecided::Oracle { item: Item::Hint(name), source })
     }
 

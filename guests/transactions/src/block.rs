@@ -54,8 +54,8 @@ pub(crate) fn preimage<O: Oracle>(
 
 fn hint<O: Oracle>(oracle: &mut O, hint: &Hint<'_>) -> Result<(), Error> {
     let words = Dialect::Kona;
-    let Some((name, text)) = hint.name(words).zip(hint.encode(words)) else { return Ok(()) };
-    oracle.hint(text.as_bytes()).map_err(|source| Error::Oracle { item: Item::Hint(name), source })
+    let Some((name, bytes)) = hint.name(words).zip(hint.bytes(words)) else { return Ok(()) };
+    oracle.hint(&bytes).map_err(|source| Error::Oracle { item: Item::Hint(name), source })
 }
 
 /// Why nothing was decided.

@@ -97,6 +97,9 @@ fn read_exact(mut room: &mut [MaybeUninit<u8>], field: Field) -> Result<(), Chan
             Ok(count) => room = room.get_mut(count..).unwrap_or_default(),
             Err(errno) => return Err(failed(errno)),
         }
+        // From here on words begin where those of memory do.
+        let done = sys::read_words(PREIMAGES, room);
+        room = room.get_mut(done..).unwrap_or_default();
     }
     Ok(())
 }

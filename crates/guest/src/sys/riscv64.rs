@@ -30,6 +30,20 @@ pub(crate) fn read_into(fd: u32, room: &mut [MaybeUninit<u8>]) -> Result<usize, 
     unsafe { call(READ, arguments) }
 }
 
+/// As [`read_into`] for as many calls as fill 8 bytes each, and what the first that does not gives;
+/// says how many bytes that were. Whatever ends it, another [`read_into`] says.
+pub(crate) fn read_words(fd: u32, room: &mut [MaybeUninit<u8>]) -> usize {
+    let mut done = 0;
+    for word in room.as_chunks_mut::<8>().0 {
+        let count = read_into(fd, word).unwrap_or(0).min(8);
+        done += count;
+        if count < 8 {
+            break;
+        }
+    }
+    done
+}
+
 pub(crate) fn write(fd: u32, buffer: &[u8]) -> Result<usize, Errno> {
     let arguments = [fd as usize, buffer.as_ptr().expose_provenance(), buffer.len(), 0, 0, 0];
     // SAFETY: the call only reads `buffer.len()` bytes from `buffer`.

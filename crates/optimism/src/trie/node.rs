@@ -190,6 +190,11 @@ fn encode_path(key: &B256, from: usize, to: usize, out: &mut Vec<u8>) {
 /// Decodes a node to which the first `depth` nibbles of `path` lead. An error says at which depth.
 fn decode(mut items: Items<'_>, path: &B256, depth: usize) -> Result<Kind, (usize, Problem)> {
     let at = |problem| (depth, problem);
+    if depth < KEY_NIBBLES
+        && let Some(branch) = branch_of_hashes(items.rest())
+    {
+        return Ok(Kind::Branch(branch));
+    }
     let (first, second) = (next(&mut items, depth)?, next(&mut items, depth)?);
     if items.is_empty() {
         return decode_short(first, second, path, depth);
@@ -221,6 +226,30 @@ fn decode(mut items: Items<'_>, path: &B256, depth: usize) -> Result<Kind, (usiz
             children.map(|children| Kind::Branch(Branch { children })).map_err(|_| at(Problem::Rlp))
         }
     }
+}
+
+/// The branch in these items if it is as nearly all are: two hashes or more among its children, nothing
+/// embedded, no value. Whatever else it is, [`decode`] says.
+fn branch_of_hashes(mut items: &[u8]) -> Option<Branch> {
+    // An RLP string of 32 bytes.
+    const HASH: u8 = 0x80 + 32;
+    if items.len() < 2 * 33 + 14 + 1 {
+        return None;
+    }
+    let mut children = Vec::with_capacity(16);
+    for _ in 0..16 {
+        let (first, rest) = items.split_first()?;
+        (items, _) = match *first {
+            HASH => {
+                let (hash, rest) = rest.split_first_chunk()?;
+                (rest, children.push(Slot::unread(B256::new(*hash))))
+            }
+            0x80 => (rest, children.push(Slot::EMPTY)),
+            _ => return None,
+        };
+    }
+    let children = children.into_boxed_slice().try_into().ok()?;
+    (items == [0x80]).then_some(Branch { children })
 }
 
 fn next<'a>(items: &mut Items<'a>, depth: usize) -> Result<Item<'a>, (usize, Problem)> {
