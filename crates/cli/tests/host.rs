@@ -323,22 +323,39 @@ fn a_search_ends_with_the_first_signal() {
     let pipes = "mkfifo a b c; exec 3<>a 4<>b 5<>c 6>/dev/null";
     let served = format!("{pipes}; ( {asks} ) >/dev/null 2>&1 & exec \"$0\" \"$@\"");
     let program = format!("{}head -c 9 <&5; sleep 3600", asks_for_a_header([4, 3, 6]));
+    let alone = "exec \"$0\" \"$@\"";
+    let hash = format!("0x{}", "22".repeat(32));
     for (mode, script, more) in [
-        ("--native", "exec \"$0\" \"$@\"", &["--l2-chain-id", "10"][..]),
+        (Some("--native"), alone, &["--l2-chain-id", "10"][..]),
+        (Some("--native"), alone, &["--rollup-cfg", "rollup.json", "--", "sh", "-c", &program]),
+        (Some("--server"), &served, &["--rollup-cfg", "rollup.json"]),
+        // Before there is a host these ask what to ask it for.
         (
-            "--native",
-            "exec \"$0\" \"$@\"",
-            &["--rollup-cfg", "rollup.json", "--", "sh", "-c", &program],
+            None,
+            alone,
+            &[
+                "claim",
+                "--chain=10",
+                "--block=258",
+                "--root",
+                &hash,
+                "--l1=U",
+                "--beacon=U",
+                "--l2=U",
+            ],
         ),
-        ("--server", &served, &["--rollup-cfg", "rollup.json"]),
+        (None, alone, &["record", "--block=258", "--out=block.rec", "--l2=U"]),
     ] {
         for signal in ["TERM", "INT"] {
             let node = Node::start(|_| Reply::Silence);
             let own = tempfile::tempdir_in(&directory).unwrap();
+            let mut arguments =
+                mode.map_or_else(Vec::new, |mode| of_own_chain(mode, &node, own.path()));
+            arguments.extend(more.iter().map(|word| word.replace("=U", &format!("={}", node.url))));
             let mut command = Command::new("sh");
             without_proxy(&mut command);
             command.current_dir(&own).args(["-c", script, env!("CARGO_BIN_EXE_tribunal")]);
-            command.args(of_own_chain(mode, &node, own.path())).args(more);
+            command.args(&arguments);
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
             let mut child = command.spawn().unwrap();
             while node.count() == 0 && child.try_wait().unwrap().is_none() {
@@ -348,9 +365,10 @@ fn a_search_ends_with_the_first_signal() {
             let _ = Command::new("sh").args(["-c", &kill]).status().unwrap();
             let output = child.wait_with_output().unwrap();
             let said = stderr(&output);
-            assert_eq!(output.status.code(), Some(130), "{mode} {more:?} {signal}: {said}");
+            assert_eq!(output.status.code(), Some(130), "{arguments:?} {signal}: {said}");
             line_with(&said, "command interrupted");
-            assert_eq!(stdout(&output), "", "{mode} {signal}");
+            assert_eq!(stdout(&output), "", "{arguments:?} {signal}");
+            assert!(!own.path().join("block.rec").exists());
         }
     }
 }
