@@ -131,6 +131,7 @@ fn cases() -> Vec<Case> {
 const CHILD: &str = "BOMBS_GAS_LIMIT";
 
 /// Reads a channel from stdin and says what is in it, and what that cost.
+#[allow(clippy::print_stdout, reason = "it is what the other process reads")]
 fn read(gas_limit: u64) {
     let config = registry::rollup(10).expect("OP Mainnet");
     let origin = L1BlockRef { time: 1_750_000_000, ..L1BlockRef::default() };
