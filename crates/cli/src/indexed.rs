@@ -53,11 +53,11 @@ impl Question<'_> {
             ))
             .hint("begin with an earlier snapshot, or with the state that load-elf made"));
         }
-        let Loaded { machine, symbols } = loaded;
+        let Loaded { machine, symbols, recording } = loaded;
         let interrupt = Interrupt::listen()?;
         let mut progress = Progress::new(self.quiet, machine.step());
         let words = host_words(&progress, self.quiet);
-        let mut source = Source::open(self.host, &interrupt, words)?;
+        let mut source = Source::open(&self.host.or_recording(recording), &interrupt, words)?;
         let mut speaker = Speaker::new(progress.bar(), true);
         // Asked once, before threads ask for one each.
         let kind = self.machine.engines().available(speaker.unless(self.quiet));

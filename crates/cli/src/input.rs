@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, stdin};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 use tribunal_host::{Recording, StoreError, recording};
@@ -163,6 +163,8 @@ pub(crate) fn unpack(packed: &[u8]) -> Result<Vec<u8>> {
 pub(crate) struct Loaded {
     pub(crate) machine: Mips64,
     pub(crate) symbols: Symbols,
+    /// The recording that it came from, which can be read again for the preimages in it.
+    pub(crate) recording: Option<PathBuf>,
 }
 
 /// Loads a program, or takes up a state. `meta` names the symbols of a state.
@@ -182,10 +184,11 @@ pub(crate) fn ready(
         Artefact::Elf(bytes) => {
             let program = load_program(path, &bytes, max_bytes)?;
             let symbols = named.or(program.symbols).unwrap_or_default();
-            Ok(Loaded { machine: Mips64::new(program.state), symbols })
+            Ok(Loaded { machine: Mips64::new(program.state), symbols, recording: None })
         }
         Artefact::State(machine) => {
-            Ok(Loaded { machine: *machine, symbols: named.unwrap_or_default() })
+            let symbols = named.unwrap_or_default();
+            Ok(Loaded { machine: *machine, symbols, recording: None })
         }
         Artefact::Json(_) => {
             Err(Failure::input(format!("{} is JSON, not a program or a state", path.display()))
@@ -195,7 +198,10 @@ pub(crate) fn ready(
                 )))
         }
         Artefact::Recording(recording) => match recording.program {
-            Some(state) => state_of(&state, path, meta, max_bytes),
+            Some(state) => {
+                let recording = (path.as_os_str() != "-").then(|| path.to_owned());
+                Ok(Loaded { recording, ..state_of(&state, path, meta, max_bytes)? })
+            }
             None => Err(Failure::input(format!(
                 "{} is the recording of a run, and does not hold the program",
                 path.display()
@@ -215,7 +221,7 @@ pub(crate) fn state_of(
     let mut source = state;
     let machine = read_state(&mut source, path, max_bytes)?;
     let symbols = meta.map(read_symbols).transpose()?.unwrap_or_default();
-    Ok(Loaded { machine, symbols })
+    Ok(Loaded { machine, symbols, recording: None })
 }
 
 /// Whether a file begins as preimages in JSON do, and a proof does not: with a key.

@@ -125,7 +125,7 @@ impl RunArgs {
 impl Manner {
     /// Runs the program to its end.
     pub(crate) fn run(self, loaded: Loaded, mut stage: Stage, source: &mut Source) -> Ran {
-        let Loaded { machine, symbols } = loaded;
+        let Loaded { machine, symbols, .. } = loaded;
         let limit = self.machine.memory_limit();
         let first_step = machine.step();
         let mut speaker = Speaker::new(stage.progress.bar(), self.words == Words::AllToStderr);

@@ -1,5 +1,6 @@
 //! The world around a machine: who answers it, and who listens to the program.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
@@ -16,7 +17,7 @@ use crate::interrupt::Interrupt;
 use crate::stores;
 
 /// Who answers the program.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct HostArgs {
     /// Answer the program from these preimages, and from nothing else, as on chain: a directory that a
     /// host or convert wrote, a recording, or a .json(.gz) file of keys and data.
@@ -37,6 +38,16 @@ impl HostArgs {
     /// Whether they name any.
     pub(crate) fn names_any(&self) -> bool {
         self.preimages.is_some() || !self.host.is_empty()
+    }
+
+    /// These, or if they name nobody, the recording that the program came from.
+    pub(crate) fn or_recording(&self, recording: Option<PathBuf>) -> Cow<'_, Self> {
+        match recording {
+            Some(_) if !self.names_any() => {
+                Cow::Owned(Self { preimages: recording, ..self.clone() })
+            }
+            _ => Cow::Borrowed(self),
+        }
     }
 
     /// How long a host may take for an answer, if that is limited.

@@ -391,8 +391,17 @@ fn the_machine_judges_too_and_each_step_is_proven_from_its_recording() {
     assert_eq!(run_in(dir, ["exec", "claim.rec", "--quiet"]).status.code(), Some(1));
 
     let step = (steps / 2).to_string();
-    let of = ["--input", "claim.rec", "--preimages", "claim.rec", "--at"];
-    let proof = succeed_in(dir, [&["prove"], &of[..], &[&step]].concat());
+    let of = ["--input", "claim.rec", "--at", &step];
+    let proof = succeed_in(dir, [&["prove"], &of[..]].concat());
+    let named = succeed_in(dir, [&["prove", "--preimages", "claim.rec"], &of[..]].concat());
+    assert_eq!(proof, named);
+    let sampled = succeed_in(dir, [&["sample"], &of[..]].concat());
+    line_with(&sampled, &format!("{{\"step\":{step},"));
+    succeed_in(dir, ["sample", "--input", "claim.rec", "--check", "3"]);
+    // Whoever is named answers instead.
+    std::fs::write(dir.join("empty.json"), "{}").unwrap();
+    let refused = [&["prove", "--preimages", "empty.json"], &of[..]].concat();
+    assert_eq!(run_in(dir, refused).status.code(), Some(3));
     std::fs::write(dir.join("step.json"), proof).unwrap();
     succeed_in(dir, ["verify", "step.json", "--preimages", "claim.rec"]);
 

@@ -602,7 +602,7 @@ impl Report {
 fn ours(limit: u64) -> Result<Loaded> {
     let program = load_program(Path::new("optimism.elf"), &programs::optimism()?, limit)?;
     let symbols = program.symbols.unwrap_or_default();
-    Ok(Loaded { machine: Mips64::new(program.state), symbols })
+    Ok(Loaded { machine: Mips64::new(program.state), symbols, recording: None })
 }
 
 /// Reads a claim in a file, and all that it has.

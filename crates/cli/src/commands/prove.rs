@@ -16,7 +16,8 @@ use crate::world::HostArgs;
 /// Prove one step, as run --proof-at does: with --index, from the nearest snapshot on.
 #[derive(Args, Debug)]
 pub(crate) struct Prove {
-    /// The state to begin with, or a program (an ELF file).
+    /// The state to begin with, a program (an ELF file), or a recording of a run with its program,
+    /// whose preimages then answer it unless others are named.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
 

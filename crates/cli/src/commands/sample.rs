@@ -22,7 +22,8 @@ use crate::world::HostArgs;
 /// state before step N. Past its end a program's state no longer changes.
 #[derive(Args, Debug)]
 pub(crate) struct Sample {
-    /// The state to begin with, or a program (an ELF file).
+    /// The state to begin with, a program (an ELF file), or a recording of a run with its program,
+    /// whose preimages then answer it unless others are named.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
 

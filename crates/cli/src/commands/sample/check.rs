@@ -53,12 +53,14 @@ struct Runs<'a> {
 impl Sample {
     pub(super) fn check(&self, count: u64) -> Result<u8> {
         let limit = self.machine.memory_limit();
-        let Loaded { machine: start, symbols } = load(&self.input, self.meta.as_deref(), limit)?;
-        let mut judge = self.contracts.judge()?.with_store(self.host.store()?);
+        let loaded = load(&self.input, self.meta.as_deref(), limit)?;
+        let Loaded { machine: start, symbols, recording } = loaded;
+        let host = self.host.or_recording(recording);
+        let mut judge = self.contracts.judge()?.with_store(host.store()?);
         let interrupt = Interrupt::listen()?;
         let quiet = self.quiet.quiet;
         let progress = Progress::new(quiet, start.step());
-        let source = Source::open(&self.host, &interrupt, host_words(&progress, quiet))?;
+        let source = Source::open(&host, &interrupt, host_words(&progress, quiet))?;
         let speaker = Speaker::new(progress.bar(), true);
         let engines = self.machine.engines();
         let interrupt = &interrupt;
