@@ -495,15 +495,14 @@ impl Claim {
                 "claim.rec".into()
             }
         };
-        let of = format!("--input {name} --preimages {name}");
         let mut program = match &self.program {
             Some(path) => load(path, None, self.machine.memory_limit())?,
             None => ours(self.machine.memory_limit())?,
         };
         text.push_str(&format!(
             "  tribunal exec {name}\n  \
-             tribunal sample {of} --at %1000000\n  \
-             tribunal prove {of} --at STEP > step.json\n  \
+             tribunal sample --input {name} --at %1000000\n  \
+             tribunal prove --input {name} --at STEP > step.json\n  \
              tribunal verify step.json --preimages {name}\n  \
              tribunal calldata step.json --preimages {name}\n\
              The run, its state hashes to bisect with, and the step that is left: proven, taken by \
