@@ -92,7 +92,7 @@ impl Failure {
     fn advise(self, error: &io::Error) -> Self {
         let hint = match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-                "check the path; it begins where the command runs, unless it begins with a /"
+                "check the path; a relative one begins in the folder where the command runs"
             }
             io::ErrorKind::IsADirectory => "name a file in that folder",
             io::ErrorKind::PermissionDenied => "ask for the right to read it, or read a copy",
