@@ -26,7 +26,7 @@ const LEGACY: u8 = 0x80;
 /// id, nonce, gas and parity, and headers.
 const MORE_BYTES: usize = 4 * 9 + 8;
 
-/// What of a chain is in no span batch, but belongs to what it says.
+/// What of a chain is in no batch, but belongs to what it says, or says how much of it can count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain {
     /// The L2 chain id.
