@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use support::{Asked, Node, Reply, testdata};
+use support::{Asked, Node, Reply, read_packed_json, testdata};
 use tribunal_host::PreimageStore as _;
 use tribunal_host::store::{self, StoreFormat};
 use tribunal_keccak::keccak256;
@@ -331,6 +331,27 @@ fn a_new_data_directory_is_a_database_unless_a_challenger_reads_it() {
         assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
         assert_eq!(std::fs::read_to_string(&marker).unwrap(), format);
     }
+}
+
+#[test]
+fn a_claim_in_a_file_is_taken_unpacked_and_what_is_none_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let packed = read_packed_json(&path(VALID));
+    for common in packed["common"].as_array().unwrap() {
+        let name = common.as_str().unwrap();
+        std::fs::copy(path(VALID).with_file_name(name), directory.path().join(name)).unwrap();
+    }
+    let unpacked = directory.path().join("claim.json");
+    std::fs::write(&unpacked, packed.to_string()).unwrap();
+    let output = claim(&[unpacked.to_str().unwrap(), "--quiet"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+
+    let text = directory.path().join("text");
+    std::fs::write(&text, "hello").unwrap();
+    let output = claim(&[text.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    line_with(&stderr(&output), "expected value at line 1 column 1");
+    line_with(&stderr(&output), "hint: name the recording of a run");
 }
 
 #[test]

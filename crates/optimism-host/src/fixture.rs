@@ -1,14 +1,14 @@
 //! Claims about small chains, as files: `testdata/derivation` has them, with the verdict that each must
-//! end with. A file is JSON in gzip; others beside it hold what several have in common.
+//! end with. A file is JSON, in gzip or not; others beside it hold what several have in common.
 //!
 //! Knows that format. Knows nothing of how a claim is judged.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
-use flate2::read::GzDecoder;
+use flate2::bufread::GzDecoder;
 use serde::Deserialize;
 use serde_json::Value;
 use tribunal_keccak::Hash;
@@ -146,7 +146,13 @@ impl Fixture {
 fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, FixtureError> {
     let failure = |why: String| FixtureError { file: path.display().to_string(), why };
     let file = File::open(path).map_err(|error| failure(error.to_string()))?;
-    let json = serde_json::from_reader(BufReader::new(GzDecoder::new(file)));
+    let mut source = BufReader::new(file);
+    let start = source.fill_buf().map_err(|error| failure(error.to_string()))?;
+    let json = if start.starts_with(&[0x1f, 0x8b]) {
+        serde_json::from_reader(BufReader::new(GzDecoder::new(source)))
+    } else {
+        serde_json::from_reader(source)
+    };
     json.map_err(|error| failure(error.to_string()))
 }
 

@@ -611,7 +611,12 @@ fn read_file(path: &Path) -> Result<(Facts, Box<dyn PreimageStore>)> {
             .hint("name it with --data-dir, and say with flags what is claimed"));
     }
     if !RecordingStore::is_at(path)? && !holds_preimages(path)? {
-        let fixture = Fixture::read(path).map_err(|error| Failure::input(error.to_string()))?;
+        let fixture = Fixture::read(path).map_err(|error| {
+            Failure::input(error.to_string()).hint(
+                "name the recording of a run, preimages in JSON with the inputs among them, or a \
+                 claim in the form of those in testdata/derivation",
+            )
+        })?;
         let boot = fixture.boot;
         let facts = Facts {
             l1_head: Some(boot.l1_head),
